@@ -1,0 +1,152 @@
+"""Finding a model: the question, the hits, and everything about one of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from moorage.models.base import Model, Time
+
+Sort = Literal["downloads", "likes", "trending", "created", "updated"]
+GateState = Literal["open", "sign-in", "accept-licence", "refused", "unknown"]
+
+
+class SearchQuery(Model):
+    """What `search_models` is asked. Parameter counts are whole numbers of weights; None means no such filter."""
+
+    text: str = ""
+    limit: int = Field(default=20, ge=1, le=200)
+    cursor: str | None = None
+    format: Literal["gguf"] | None = None
+    app: Literal["ollama", "llama.cpp"] | None = None
+    task: str | None = None
+    author: str | None = None
+    license: str | None = None
+    language: str | None = None
+    gated: bool | None = None
+    min_parameters: int | None = Field(default=None, ge=0)
+    max_parameters: int | None = Field(default=None, ge=0)
+    served_by: str | None = None
+    sort: Sort = "downloads"
+
+
+class ModelHit(Model):
+    """One search result. What the source does not say is None, never a guess."""
+
+    source: str
+    id: str
+    author: str | None = None
+    downloads: int | None = None
+    likes: int | None = None
+    tags: tuple[str, ...] = ()
+    has_gguf: bool = False
+    gated: Literal[False, "auto", "manual"] = False
+    license: str | None = None
+    parameters: int | None = None
+    context_length: int | None = None
+    task: str | None = None
+    updated_at: Time | None = None
+    url: str | None = None
+
+
+class SearchPage(Model):
+    """One source's page. `cursor` is the source's own; `notice` is a sentence for the person, such as a bad token."""
+
+    results: tuple[ModelHit, ...]
+    cursor: str | None = None
+    notice: str | None = None
+
+
+class SourceStatus(Model):
+    """How one source answered a search; `seconds` is wall time."""
+
+    source: str
+    ok: bool
+    seconds: float
+    cached: bool = False
+    error: str | None = None
+    hint: str | None = None
+    notice: str | None = None
+
+
+class SearchOutcome(Model):
+    results: tuple[ModelHit, ...]
+    next: str | None
+    sources: tuple[SourceStatus, ...]
+
+
+class ModelRef(Model):
+    """One model at a source; `revision` is a commit or branch, None for the newest."""
+
+    source: str
+    id: str
+    revision: str | None = None
+
+
+class Gate(Model):
+    state: GateState = "unknown"
+    url: str | None = None
+
+
+class FilePart(Model):
+    """One file to fetch. `size` in bytes; `sha256` in lower-case hex, None where the source has none; `url` to GET."""
+
+    name: str
+    size: int
+    sha256: str | None = None
+    url: str
+
+
+class Fit(Model):
+    """Whether a file fits a target's memory. `needs` and `has` in bytes, None when not known."""
+
+    verdict: Literal["fits", "tight", "too-big", "unknown"]
+    target: str | None = None
+    needs: int | None = None
+    has: int | None = None
+    context_length: int | None = None
+
+
+class ModelFile(Model):
+    """One choice of download: a single file or a set of shards, whose `size` is the sum of all `parts` in bytes."""
+
+    name: str
+    size: int
+    sha256: str | None = None
+    quantization: str | None = None
+    shards: tuple[str, ...] = ()
+    role: Literal["model", "projector", "other"] = "model"
+    parts: tuple[FilePart, ...] = Field(default=(), exclude=True)
+    fit: Fit | None = None
+
+
+class ServedBy(Model):
+    """An inference provider that serves the model; prices in USD per million tokens."""
+
+    provider: str
+    status: str | None = None
+    context_length: int | None = None
+    input_price: float | None = None
+    output_price: float | None = None
+    tools: bool | None = None
+
+
+class Credential(Model):
+    """A key for fetching a source's files; the host sends it to `origins` only, and shows it to no other plugin."""
+
+    value: SecretStr
+    origins: tuple[str, ...]
+
+
+class ModelDetail(ModelHit):
+    """Everything about one model. `revision` is the commit that `files` belong to."""
+
+    revision: str
+    gate: Gate = Gate()
+    files: tuple[ModelFile, ...] = ()
+    served_by: tuple[ServedBy, ...] = ()
+    ollama_name: str | None = None
+    architecture: str | None = None
+    notice: str | None = None
+    credential: Credential | None = Field(default=None, exclude=True, repr=False)
