@@ -73,7 +73,7 @@ class ProviderType(Model):
 
 
 class Provider(Model):
-    """One endpoint as its owner plugin receives it; `config` is an instance of the type's config model, keys included."""
+    """One endpoint as its owner plugin receives it; `config` is an instance of the type's config model, with keys."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
