@@ -1,0 +1,171 @@
+"""Configs with secrets: checked by the plugin's own model, stored apart, and shown without the secrets.
+
+Used for saved providers, for an agent's inline model and for a plugin's own settings. The rules:
+
+- plain values are stored as given (camelCase), defaults stay the model's;
+- a secret is kept when left out, removed when null, replaced by text;
+- a secret belongs to the origins of the config's endpoints (fields named or ending in `endpoint`): when those change
+  and the secret is not given anew, it is dropped.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from moorage.errors import FieldError, InvalidInput, MoorageError
+from moorage.http import check_url, origin
+from moorage.secrets import SecretStore
+
+
+def field_errors(error: ValidationError, prefix: str = "") -> tuple[FieldError, ...]:
+    """Pydantic's errors with dotted camelCase paths and sentences that do not repeat the input."""
+    found = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "tagged-")))
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "is not a known field"
+        elif item["type"] == "missing":
+            message = "is required"
+        found.append(FieldError(".".join(filter(None, (prefix, path))), message))
+    return tuple(found)
+
+
+def secret_fields(model: type[BaseModel]) -> dict[str, str]:
+    """The secret fields of a model: JSON name to Python name."""
+    return {
+        info.alias or name: name for name, info in model.model_fields.items() if _mentions(info.annotation, SecretStr)
+    }
+
+
+def _mentions(annotation: Any, wanted: type) -> bool:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(_mentions(part, wanted) for part in get_args(annotation))
+    return annotation is wanted
+
+
+def endpoint_fields(model: type[BaseModel]) -> dict[str, str]:
+    return {info.alias or name: name for name, info in model.model_fields.items() if name.endswith("endpoint")}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedConfig:
+    """A config that its model accepts: `instance` with secrets in it, `plain` for the store, and what to do to the
+    secrets: `new` to set, `dropped` names to delete."""
+
+    instance: BaseModel
+    plain: dict[str, Any]
+    new: dict[str, SecretStr]
+    dropped: tuple[str, ...]
+    origins: tuple[str, ...]
+
+
+class Configs:
+    def __init__(self, secrets: SecretStore) -> None:
+        self._secrets = secrets
+
+    def check(
+        self,
+        model: type[BaseModel],
+        values: Mapping[str, Any],
+        *,
+        owner: str | None = None,
+        default_endpoint: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        prefix: str = "config",
+    ) -> CheckedConfig:
+        """Check `values` (as a person sent them), together with the secrets that `owner` has already.
+
+        Raises InvalidInput with every wrong field; changes nothing.
+        """
+        secret = secret_fields(model)
+        plain = {key: value for key, value in values.items() if key not in secret}
+        errors = [
+            FieldError(f"{prefix}.{key}", "must be text")
+            for key in secret
+            if not isinstance(values.get(key), str | dict | None)
+        ]
+        new = {key: SecretStr(values[key].strip()) for key in secret if isinstance(values.get(key), str)}
+        new = {key: value for key, value in new.items() if value.get_secret_value()}
+        removed = [key for key in secret if key in values and values[key] in (None, "")]
+        errors += _endpoint_errors(model, plain, prefix)
+        if errors:
+            raise InvalidInput("Some fields are not valid.", errors=tuple(errors))
+        origins = self._origins(model, plain, default_endpoint)
+        kept: dict[str, SecretStr] = {}
+        if owner is not None:
+            for key in secret:
+                if key not in new and key not in removed:
+                    held = self._secrets.get(owner, key, origins)
+                    if held is not None:
+                        kept[key] = held
+                    elif key in self._secrets.describe(owner):
+                        removed.append(key)  # it was given for another origin
+        merged = {**(environment or {}), **plain, **kept, **new}
+        try:
+            instance = model.model_validate(merged)
+        except ValidationError as error:
+            raise InvalidInput("Some fields are not valid.", errors=field_errors(error, prefix)) from None
+        return CheckedConfig(instance, plain, new, tuple(removed), origins)
+
+    def save(self, owner: str, checked: CheckedConfig) -> None:
+        """Write the secrets of a checked config."""
+        for key in checked.dropped:
+            self._secrets.delete(owner, key)
+        for key, value in checked.new.items():
+            self._secrets.set(owner, key, value, checked.origins)
+
+    def load(
+        self,
+        model: type[BaseModel],
+        plain: Mapping[str, Any],
+        *,
+        owner: str,
+        default_endpoint: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> BaseModel:
+        """The stored config as an instance, secrets included. InvalidInput where the model no longer accepts it."""
+        return self.check(
+            model, plain, owner=owner, default_endpoint=default_endpoint, environment=environment
+        ).instance
+
+    def shown(self, model: type[BaseModel], plain: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """The config as people may see it: a secret is `{"set": true, "hint": "…abcd"}` or `{"set": false}`."""
+        described = self._secrets.describe(owner)
+        masks = {key: described.get(key, {"set": False, "hint": None}) for key in secret_fields(model)}
+        return {**plain, **masks}
+
+    def forget(self, owner: str) -> None:
+        self._secrets.delete(owner)
+
+    def _origins(
+        self, model: type[BaseModel], plain: Mapping[str, Any], default_endpoint: str | None
+    ) -> tuple[str, ...]:
+        found = []
+        for key, name in sorted(endpoint_fields(model).items()):
+            value = plain.get(key) or plain.get(name) or model.model_fields[name].default or default_endpoint
+            if isinstance(value, str):
+                found.append(origin(value))
+        if not found and default_endpoint:
+            found.append(origin(default_endpoint))
+        return tuple(found)
+
+
+def _endpoint_errors(model: type[BaseModel], plain: Mapping[str, Any], prefix: str) -> Sequence[FieldError]:
+    errors = []
+    for key in endpoint_fields(model):
+        value = plain.get(key)
+        if value in (None, ""):
+            continue
+        try:
+            if not isinstance(value, str):
+                raise InvalidInput("must be a web address such as http://127.0.0.1:11434")
+            check_url(value, "provider")
+        except MoorageError as error:
+            errors.append(FieldError(f"{prefix}.{key}", str(error)))
+    return errors

@@ -1,0 +1,109 @@
+"""A plugin's own settings: where the values come from, and how they are shown and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, SecretStr
+
+from moorage.configs import Configs, secret_fields
+from moorage.errors import Conflict
+from moorage.models import Document, PluginConfigView
+from moorage.store import Store
+
+Source = Literal["default", "file", "environment"]
+
+
+class StoredPluginConfig(Document):
+    """The plain values of one plugin's settings; `id` is the plugin's name."""
+
+    values: dict[str, Any]
+
+
+def environment_values(model: type[BaseModel], environment: Mapping[str, str]) -> dict[str, str]:
+    """What the environment sets, by JSON field name (`json_schema_extra={"env": "NAME"}`)."""
+    found = {}
+    for name, info in model.model_fields.items():
+        extra = info.json_schema_extra
+        variable = extra.get("env") if isinstance(extra, dict) else None
+        if isinstance(variable, str) and environment.get(variable, "").strip():
+            found[info.alias or name] = environment[variable].strip()
+    return found
+
+
+class PluginConfigs:
+    """The environment wins over what was saved: an operator's word, see docs/adr."""
+
+    def __init__(self, store: Store, configs: Configs, environment: Mapping[str, str]) -> None:
+        self._documents = store.collection("plugin_config", StoredPluginConfig)
+        self._configs = configs
+        self._environment = environment
+
+    def load(self, name: str, model: type[BaseModel]) -> BaseModel:
+        """The settings in force; InvalidInput names what is missing or wrong."""
+        stored = self._documents.get(name)
+        plain = dict(stored.values) if stored else {}
+        forced = environment_values(model, self._environment)
+        return self._configs.check(
+            model,
+            {**plain, **forced},
+            owner=self._owner(name),
+            prefix="values",
+        ).instance
+
+    def view(self, name: str, model: type[BaseModel]) -> PluginConfigView:
+        stored = self._documents.get(name)
+        plain = dict(stored.values) if stored else {}
+        forced = environment_values(model, self._environment)
+        values: dict[str, Any] = {}
+        sources: dict[str, Source] = {}
+        secret = secret_fields(model)
+        shown = self._configs.shown(model, plain, self._owner(name))
+        for field, info in model.model_fields.items():
+            key = info.alias or field
+            if key in forced:
+                sources[key] = "environment"
+                values[key] = _mask(forced[key]) if key in secret else forced[key]
+            elif key in secret:
+                sources[key] = "file" if shown[key]["set"] else "default"
+                values[key] = shown[key]
+            elif key in plain:
+                sources[key], values[key] = "file", plain[key]
+            else:
+                sources[key], values[key] = "default", info.get_default(call_default_factory=False)
+        return PluginConfigView(
+            schema_=model.model_json_schema(), values=values, sources=sources, version=stored.version if stored else 0
+        )
+
+    def save(self, name: str, model: type[BaseModel], values: Mapping[str, Any], version: int | None) -> None:
+        """Check and store; Conflict when `version` is stale or when the environment sets a changed field."""
+        stored = self._documents.get(name)
+        if version is not None and version != (stored.version if stored else 0):
+            raise Conflict(
+                "These settings were changed in the meantime.", hint="Load them again and repeat the change."
+            )
+        forced = environment_values(model, self._environment)
+        current = self.view(name, model).values
+        for key in forced:
+            given = values.get(key)
+            if given not in (None, "") and not isinstance(given, dict) and given != current[key]:
+                raise Conflict(
+                    f"{key} is set by the environment and cannot be changed here.",
+                    hint="Change the environment variable and restart.",
+                )
+        wanted = {key: value for key, value in values.items() if key not in forced}
+        checked = self._configs.check(model, wanted, owner=self._owner(name), environment=forced, prefix="values")
+        plain = {key: value for key, value in checked.plain.items() if value is not None}
+        document = StoredPluginConfig(id=name, version=stored.version if stored else 0, values=plain)
+        self._documents.put(document)
+        self._configs.save(self._owner(name), checked)
+
+    @staticmethod
+    def _owner(name: str) -> str:
+        return f"plugin:{name}"
+
+
+def _mask(value: str) -> dict[str, Any]:
+    text = SecretStr(value).get_secret_value()
+    return {"set": True, "hint": f"…{text[-4:]}" if len(text) >= 12 else "…"}

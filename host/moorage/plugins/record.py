@@ -1,0 +1,109 @@
+"""What the host knows of one plugin: its state and reasons, its hooks, and how its calls went."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from moorage.clock import Clock
+from moorage.models import CatalogEntry, PluginFailure, PluginState, PluginView, ProviderSpec, Tool
+from moorage.plugins.discovery import Candidate
+
+BREAKER_FAILURES = 5
+BREAKER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One implementation: `function` is bound, `arguments` are the names it takes."""
+
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+
+    def __call__(self, **available: Any) -> Any:
+        return self.function(**{name: available[name] for name in self.arguments})
+
+
+class Breaker:
+    """Opens after repeated failures in a row and lets one call through again after a while."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._opened = 0.0
+
+    def admits(self) -> bool:
+        with self._lock:
+            if self._failures < BREAKER_FAILURES:
+                return True
+            if time.monotonic() - self._opened < BREAKER_SECONDS:
+                return False
+            self._opened = time.monotonic()  # half open: this one call decides
+            return True
+
+    def record(self, *, ok: bool) -> None:
+        with self._lock:
+            self._failures = 0 if ok else self._failures + 1
+            if self._failures >= BREAKER_FAILURES:
+                self._opened = time.monotonic()
+
+
+@dataclass
+class PluginRecord:
+    """One plugin of this host. Changed by the registry under its lock; failures are appended from any thread."""
+
+    candidate: Candidate
+    clock: Clock
+    state: PluginState = "failed"
+    error: str | None = None
+    hint: str | None = None
+    plugin: object | None = None
+    title: str = ""
+    version: str | None = None
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    config_model: type[BaseModel] | None = None
+    specs: tuple[ProviderSpec, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    catalog: Mapping[str, tuple[CatalogEntry, ...]] = field(default_factory=dict)
+    failures: deque[PluginFailure] = field(default_factory=lambda: deque(maxlen=20))
+    breaker: Breaker = field(default_factory=Breaker)
+    overdue: set[int] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        return self.candidate.name
+
+    @property
+    def callable(self) -> bool:
+        return self.state == "ready"
+
+    def fail(self, message: str, hint: str | None = None) -> None:
+        self.state, self.error, self.hint = "failed", message, hint
+
+    def note_failure(self, hook: str, message: str, error: BaseException | None = None) -> None:
+        trace = "".join(traceback.format_exception(error)) if error is not None else None
+        self.failures.append(PluginFailure(at=self.clock(), hook=hook, message=message, trace=trace))
+
+    def view(self) -> PluginView:
+        return PluginView(
+            name=self.name,
+            title=self.title or self.name,
+            version=self.version or self.candidate.version,
+            distribution=self.candidate.distribution,
+            first_party=self.candidate.first_party,
+            state=self.state,
+            hooks=tuple(sorted(self.hooks)),
+            provider_types=tuple(spec.type for spec in self.specs),
+            tools=tuple(tool.name for tool in self.tools),
+            error=self.error,
+            hint=self.hint,
+            has_config=self.config_model is not None,
+            last_failures=tuple(self.failures),
+        )
