@@ -31,6 +31,7 @@ class Seen:
     body: bytes
     at: float = field(default_factory=time.monotonic)
     closed_at: float | None = None
+    target: str = ""  # as sent, still percent-encoded: `path` alone cannot tell `a%2Fb` from `a/b`
 
     @property
     def json(self) -> Any:
@@ -188,6 +189,7 @@ class FakeServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else head and body in two writes can wait 40 ms for an ACK
 
             def answer(self) -> None:
                 fake._answer(self)
@@ -236,6 +238,7 @@ class FakeServer:
             parse_qsl(parts.query, keep_blank_values=True),
             {name.lower(): value for name, value in handler.headers.items()},
             handler.rfile.read(length),
+            target=handler.path,
         )
         self.requests.append(seen)
         for method, pattern, route in self._routes:
