@@ -31,6 +31,7 @@ from moorage.models.installs import InstallRequest as InstallRequest
 from moorage.models.installs import Problem as Problem
 from moorage.models.installs import Proof as Proof
 from moorage.models.installs import Road as Road
+from moorage.models.installs import State as State
 from moorage.models.installs import ToolsProof as ToolsProof
 from moorage.models.installs import When as When
 from moorage.models.installs import WhenWindow as WhenWindow

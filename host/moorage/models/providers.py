@@ -93,7 +93,6 @@ class SavedProvider(Document):
     config: dict[str, Any]
     created_at: Time
     updated_at: Time
-    last_used_at: Time | None = None
 
 
 class ProviderView(Model):
@@ -143,12 +142,13 @@ class TestError(Model):
 
 
 class TestResult(Model):
-    """One real completion, tried: `seconds` wall time, `reply` the text that came."""
+    """One real completion, tried: `seconds` wall time, `reply` the text that came, `tokens` what it cost."""
 
     ok: bool
     seconds: float
     model: str | None
     reply: str | None
+    tokens: int | None = None
     error: TestError | None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -42,7 +41,7 @@ from moorage.models import (
     SearchQuery,
     Tool,
 )
-from moorage.plugins.calls import call
+from moorage.plugins.calls import call, check_admitted
 from moorage.plugins.discovery import Candidate, Discover
 from moorage.plugins.listener import Listener
 from moorage.plugins.loader import load, new_manager, unload
@@ -238,7 +237,7 @@ class Plugins:
             if "discover_providers" in record.hooks and record.callable:
                 try:
                     drafts += self._call(record, "discover_providers", list) or []
-                except Exception:  # noqa: BLE001 - noted with the plugin; the others go on
+                except Exception:
                     logging.getLogger("moorage.plugins").info("discovery by %s failed", record.name, exc_info=True)
         return drafts
 
@@ -276,10 +275,14 @@ class Plugins:
         return result
 
     def _stream(
-        self, record: PluginRecord, hook: str, *, fetch: Fetch | None = None, scope: CallScope | None = None, **arguments: Any
-    ) -> PluginStream[Any]:  # fmt: skip
-        from moorage.plugins.calls import check_admitted
-
+        self,
+        record: PluginRecord,
+        hook: str,
+        *,
+        fetch: Fetch | None = None,
+        scope: CallScope | None = None,
+        **arguments: Any,
+    ) -> PluginStream[Any]:
         check_admitted(record)
         if hook not in record.hooks:
             raise Unsupported(f"The plugin {record.name} cannot do this ({hook}).")

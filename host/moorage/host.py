@@ -1,0 +1,133 @@
+"""class Host: opens and closes everything, and nothing else. Its attributes are the services."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Self
+
+from moorage import __version__
+from moorage.agents import Agents
+from moorage.catalog import CatalogService
+from moorage.chat import Chat
+from moorage.clock import Clock, NewId, random_id, utc_now
+from moorage.configs import Configs
+from moorage.events import EventBus
+from moorage.fetch import Downloader
+from moorage.http import HttpDoor, ProxySettings
+from moorage.installs import Installs
+from moorage.installs.planner import Planner
+from moorage.installs.queue import InstallQueue
+from moorage.local import LocalModels
+from moorage.plugins import Discover, Plugins
+from moorage.plugins.discovery import installed
+from moorage.preferences import PreferencesService
+from moorage.providers import Providers
+from moorage.search import Search
+from moorage.secrets import SecretStore
+from moorage.settings import Settings
+from moorage.settings import environment as process_environment
+from moorage.store.tinydb import TinyDBStore
+from moorage.tools import Tools
+
+
+class Host:
+    """Everything that Moorage is, without a face. Several can live in one process, each with its own home.
+
+    Use `Host.open(settings)`, and `close()` it. DataDirLocked is raised when another process holds the home.
+    """
+
+    def __init__(
+        self, settings: Settings, *, discover: Discover, environment: Mapping[str, str], clock: Clock, new_id: NewId
+    ) -> None:
+        self.settings = settings
+        self.version = __version__
+        home = settings.home
+        self.store = TinyDBStore(home, url=None)
+        self.secrets = SecretStore(home)
+        self.events = EventBus(clock)
+        self.preferences = PreferencesService(self.store, self.events, environment)
+        configs = Configs(self.secrets)
+
+        def proxy() -> ProxySettings:
+            current = self.preferences.current
+            return ProxySettings(current.proxy, current.no_proxy)
+
+        self.door = HttpDoor(proxy=proxy, user_agent=f"moorage/{__version__}")
+        self.plugins = Plugins(
+            settings=settings,
+            store=self.store,
+            configs=configs,
+            door=self.door,
+            events=self.events,
+            clock=clock,
+            discover=discover,
+            environment=environment,
+        )
+        self.catalog = CatalogService(self.plugins, self.events)
+        self.search = Search(self.plugins, self.events)
+        self.providers = Providers(self.store, configs, self.plugins, self.events, clock, new_id)
+        self.tools = Tools(self.plugins, clock, lambda: self.preferences.current.time_zone)
+        self.agents = Agents(self.store, configs, self.plugins, self.providers, self.tools, self.events, clock, new_id)
+        self.chat = Chat(self.store, self.agents, self.providers, self.plugins, self.tools, self.events, clock, new_id)
+        self.local = LocalModels(self.providers, self.plugins, self.preferences, self.events, home)
+        self.downloader = Downloader(self.door, home / "models")
+        self.planner = Planner(
+            self.search,
+            self.providers,
+            self.plugins,
+            self.local,
+            self.downloader,
+            home,
+            lambda: self.preferences.current.context_length,
+        )
+        self.installs = Installs(
+            InstallQueue(self.store, clock),
+            self.planner,
+            self.plugins,
+            self.downloader,
+            self.events,
+            clock,
+            new_id,
+            lambda: self.preferences.current.parallel_installs,
+            self.local.forget,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        discover: Discover = installed,
+        environment: Mapping[str, str] | None = None,
+        clock: Clock = utc_now,
+        new_id: NewId = random_id,
+    ) -> Self:
+        """Open the home, load the plugins, and go on with the installs that were running."""
+        given = process_environment() if environment is None else environment
+        host = cls(settings, discover=discover, environment=given, clock=clock, new_id=new_id)
+        try:
+            host.plugins.load_all()
+            host.providers.add_presets()
+            host.catalog.review()
+            host.installs.open()
+        except BaseException:
+            host.close()
+            raise
+        threading.Thread(target=host.providers.discover, name="discover", daemon=True).start()
+        return host
+
+    def close(self) -> None:
+        """Stop what runs, and let go of the home."""
+        self.chat.close()
+        self.installs.close()
+        self.plugins.close()
+        self.events.close()
+        self.door.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

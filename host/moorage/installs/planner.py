@@ -1,0 +1,194 @@
+"""What an install would do, before it does it: the file, the road, the bytes, and what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from moorage.errors import FieldError, InvalidInput
+from moorage.fetch import Downloader
+from moorage.fit import estimate
+from moorage.local import LocalModels
+from moorage.machine import free_disk, total_memory
+from moorage.models import (
+    Credential,
+    Disk,
+    Fit,
+    InstallPlan,
+    InstallRequest,
+    ModelDetail,
+    ModelFile,
+    Problem,
+    Road,
+)
+from moorage.plugins import Plugins
+from moorage.providers import Providers
+from moorage.search import Search
+
+# What most people want first: small enough to run, good enough to use. Then what is nearest to it.
+PREFERRED = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q4_0", "Q4_1", "IQ4_XS", "IQ4_NL", "Q8_0", "Q6_K", "Q3_K_M", "F16", "BF16")
+RESERVE = 1024**3  # bytes that stay free for everything else
+
+
+def recommended(files: tuple[ModelFile, ...], *, one_file: bool = False) -> ModelFile | None:
+    """The file to take when a person names none: by quantisation, whole files before shards, then the smallest."""
+    models = [file for file in files if file.role == "model" and not (one_file and file.shards)]
+
+    def rank(file: ModelFile) -> tuple[int, bool, int]:
+        known = file.quantization in PREFERRED
+        return (PREFERRED.index(file.quantization or "") if known else len(PREFERRED), bool(file.shards), file.size)
+
+    return min(models, key=rank, default=None)
+
+
+class Planner:
+    def __init__(
+        self,
+        search: Search,
+        providers: Providers,
+        plugins: Plugins,
+        local: LocalModels,
+        downloader: Downloader,
+        home: Path,
+        context_length: Callable[[], int],
+    ) -> None:
+        self._search = search
+        self._providers = providers
+        self._plugins = plugins
+        self._local = local
+        self._downloader = downloader
+        self._home = home
+        self._context_length = context_length
+
+    def plan(
+        self,
+        source: str,
+        model: str,
+        *,
+        file: str | None = None,
+        quantization: str | None = None,
+        target: str | None = None,
+        road: Road | None = None,
+    ) -> tuple[InstallPlan, Credential | None]:
+        """The plan, and the key the host may use to fetch the files. InvalidInput where file or target is unknown."""
+        detail = self._search.describe(source, model)
+        target_id = self._target(target)
+        chosen, note = self._choose(detail, file, quantization)
+        provider = self._providers.resolve(target_id)
+        kept = sum(self._downloader.kept(part) for part in chosen.parts)
+        # The plugin of the target never sees the key of the source.
+        request = InstallRequest(
+            target=provider,
+            model=detail.model_copy(update={"credential": None}),
+            file=chosen,
+            road=road,
+            already_here=kept,
+        )
+        plan = self._plugins.plan_install(request)
+        return self._completed(plan, detail, chosen, target_id, note), detail.credential
+
+    def fits(self, detail: ModelDetail) -> ModelDetail:
+        """The detail with an estimate for each model file, for the target on this machine."""
+        here = [saved.id for saved in self._providers.targets() if self._providers.is_preset(saved.id)]
+        if not here:
+            return detail
+        memory, length = total_memory(), self._context_length()
+        files = tuple(
+            file.model_copy(update={"fit": estimate(file, target=here[0], memory=memory, context_length=length)})
+            if file.role == "model"
+            else file
+            for file in detail.files
+        )
+        return detail.model_copy(update={"files": files})
+
+    def _target(self, target: str | None) -> str:
+        if target is None:
+            return self._local.default_target()
+        names = self._local.names()
+        if target not in names:
+            known = ", ".join(names) or "none"
+            raise InvalidInput(
+                f"There is no target {target}.", errors=(FieldError("target", f"must be one of {known}"),)
+            )
+        return target
+
+    def _choose(self, detail: ModelDetail, file: str | None, quantization: str | None) -> tuple[ModelFile, str | None]:
+        models = [item for item in detail.files if item.role == "model"]
+        if not models:
+            raise InvalidInput(
+                f"{detail.id} has no GGUF file, so it cannot be installed.",
+                errors=(FieldError("model", "has no GGUF file"),),
+                hint="Search with the GGUF filter; many models have a GGUF version by another author.",
+                refused=True,
+            )
+        if file is not None:
+            for item in models:
+                if file == item.name or file in item.shards:
+                    return item, None
+            names = ", ".join(item.name for item in models[:20])
+            raise InvalidInput(
+                f"{detail.id} has no model file named {file}.", errors=(FieldError("file", f"must be one of {names}"),)
+            )
+        if quantization is not None:
+            wanted = [item for item in models if (item.quantization or "").lower() == quantization.lower()]
+            if wanted:
+                return min(wanted, key=lambda item: (bool(item.shards), item.size)), None
+            labels = ", ".join(sorted({item.quantization for item in models if item.quantization})) or "none"
+            raise InvalidInput(
+                f"{detail.id} has no {quantization} file.",
+                errors=(FieldError("quantization", f"must be one of {labels}"),),
+            )
+        best = recommended(tuple(models)) or models[0]
+        return best, f"{best.name} was chosen: the recommended of {len(models)} files."
+
+    def _completed(
+        self, plan: InstallPlan, detail: ModelDetail, file: ModelFile, target: str, note: str | None
+    ) -> InstallPlan:
+        """The plugin's plan with what the host knows: gate, disk, fit and why this file."""
+        problems = list(plan.problems)
+        codes = {problem.code for problem in problems}
+        gate = plan.gate
+        disk = plan.disk
+        if plan.road == "import":
+            free = free_disk(self._home)
+            needed = max(0, plan.bytes - plan.already_here)
+            disk = Disk(free=free, needed=needed, ok=free is None or free >= needed + RESERVE)
+            if not disk.ok and "disk-full" not in codes:
+                problems.append(_disk_problem(free or 0, needed))
+            if gate.state in ("sign-in", "accept-licence", "refused") and "gated" not in codes:
+                problems.append(_gate_problem(detail))
+        fit = plan.fit
+        if fit.verdict == "unknown" and fit.needs is None:
+            here = self._providers.is_preset(target)
+            memory = total_memory() if here else None
+            fit = estimate(file, target=target, memory=memory, context_length=self._context_length())
+        return plan.model_copy(
+            update={
+                "problems": tuple(problems),
+                "disk": disk,
+                "fit": Fit.model_validate(fit),
+                "license": plan.license or detail.license,
+                "note": " ".join(filter(None, (note, plan.note))) or None,
+            }
+        )
+
+
+def _disk_problem(free: int, needed: int) -> Problem:
+    gib = 1024**3
+    return Problem(
+        code="disk-full",
+        message=f"{needed / gib:.1f} GiB are needed and {free / gib:.1f} GiB are free (1 GiB stays in reserve).",
+        hint="Choose a smaller file or make room.",
+    )
+
+
+def _gate_problem(detail: ModelDetail) -> Problem:
+    words = {
+        "sign-in": "Signing in is needed: this model is gated and no usable token is saved.",
+        "accept-licence": "Its licence has not been accepted with your account, or access has not been granted yet.",
+        "refused": "Access to this model was refused to your account.",
+    }
+    hint = "Add a token on the Plugins page." if detail.gate.state == "sign-in" else "Ask for access on its page"
+    if detail.gate.url and detail.gate.state != "sign-in":
+        hint = f"{hint}: {detail.gate.url}"
+    return Problem(code="gated", message=words[detail.gate.state], hint=hint)

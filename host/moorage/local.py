@@ -1,0 +1,107 @@
+"""Local models: what is on each target, and taking it off again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from moorage.errors import Missing, MoorageError
+from moorage.events import EventBus
+from moorage.machine import free_disk, total_memory
+from moorage.models import SavedProvider, Target
+from moorage.plugins import Plugins
+from moorage.preferences import PreferencesService
+from moorage.providers import Providers
+
+KEPT_SECONDS = 5.0
+
+
+class LocalModels:
+    """`host.local`."""
+
+    def __init__(
+        self, providers: Providers, plugins: Plugins, preferences: PreferencesService, events: EventBus, home: Path
+    ) -> None:
+        self._providers = providers
+        self._plugins = plugins
+        self._preferences = preferences
+        self._events = events
+        self._home = home
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, Target]] = {}
+
+    def names(self) -> dict[str, str]:
+        """Target id to name, of all saved targets, without asking them anything."""
+        return {saved.id: saved.name for saved in self._providers.targets()}
+
+    def targets(self) -> list[Target]:
+        """Every target with its models, all asked at once; one that does not answer says why."""
+        saved = self._providers.targets()
+        found: dict[str, Target] = {}
+
+        def ask(item: SavedProvider) -> None:
+            found[item.id] = self._ask(item)
+
+        threads = [threading.Thread(target=ask, args=(item,), daemon=True) for item in saved]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [found[item.id] for item in saved]
+
+    def target(self, id: str) -> Target:
+        """One target; its answer is kept for a few seconds."""
+        with self._lock:
+            kept = self._kept.get(id)
+        if kept is not None and time.monotonic() - kept[0] < KEPT_SECONDS:
+            return kept[1]
+        for saved in self._providers.targets():
+            if saved.id == id:
+                return self._ask(saved)
+        raise Missing(f"There is no target {id}.", hint="A target is a saved provider that can install models.")
+
+    def default_target(self) -> str:
+        """The setting, else the first saved target that answers, else the one that is always there."""
+        chosen = self._preferences.current.default_target
+        saved = self._providers.targets()
+        if chosen is not None and any(item.id == chosen for item in saved):
+            return chosen
+        presets = [item.id for item in saved if self._providers.is_preset(item.id)]
+        for item in saved:
+            if item.id not in presets and self.target(item.id).ok:
+                return item.id
+        if presets:
+            return presets[0]
+        raise Missing("There is no target to install on.", hint="Add an Ollama server in Settings, or enable a plugin.")
+
+    def remove(self, target: str, name: str) -> None:
+        """Remove an installed model from its target."""
+        if target not in self.names():
+            raise Missing(f"There is no target {target}.")
+        self._plugins.remove_model(self._providers.resolve(target), name)
+        self.forget(target)
+        self._events.publish("model.removed", target, model=name)
+
+    def forget(self, target: str) -> None:
+        with self._lock:
+            self._kept.pop(target, None)
+
+    def _ask(self, saved: SavedProvider) -> Target:
+        here = self._providers.is_preset(saved.id)  # what is part of Moorage runs on this machine
+        target = Target(
+            target=saved.id,
+            name=saved.name,
+            type=saved.type,
+            ok=True,
+            free=free_disk(self._home) if here else None,
+            memory=total_memory() if here else None,
+        )
+        try:
+            models = self._plugins.list_models(self._providers.resolve(saved.id))
+            target = target.model_copy(update={"models": tuple(models)})
+        except MoorageError as error:
+            target = target.model_copy(update={"ok": False, "error": str(error), "hint": error.hint})
+        with self._lock:
+            self._kept[saved.id] = (time.monotonic(), target)
+        return target

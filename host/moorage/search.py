@@ -1,0 +1,206 @@
+"""Searching: every source is asked at once, each with its own deadline, and answers are kept for a minute.
+
+A page that was good a moment ago beats an error: when a source fails, what it last said is shown and marked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Generic, TypeVar
+
+from moorage.errors import FieldError, InvalidInput, Missing, MoorageError, RateLimited, RemoteError
+from moorage.events import EventBus
+from moorage.models import ModelDetail, ModelHit, ModelRef, SearchOutcome, SearchPage, SearchQuery, SourceStatus
+from moorage.plugins import Plugins
+
+FRESH_SECONDS = 60.0
+STALE_SECONDS = 3600.0
+CACHED_PAGES = 500
+V = TypeVar("V")
+
+
+class SearchFailed(RemoteError):
+    """No source answered; `sources` says why for each."""
+
+    code = "search-failed"
+    title = "No source answered the search"
+
+    def __init__(self, message: str, sources: tuple[SourceStatus, ...], hint: str | None) -> None:
+        super().__init__(message, hint=hint)
+        self.sources = sources
+
+
+class AgingCache(Generic[V]):
+    """A bounded cache that knows fresh from stale. Only answers are kept, never errors."""
+
+    def __init__(self, size: int, monotonic: Callable[[], float]) -> None:
+        self._size = size
+        self._now = monotonic
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Hashable, tuple[float, V]] = OrderedDict()
+
+    def get(self, key: Hashable, max_age: float) -> V | None:
+        with self._lock:
+            entry = self._entries.get(key)
+            return entry[1] if entry is not None and self._now() - entry[0] <= max_age else None
+
+    def put(self, key: Hashable, value: V) -> None:
+        with self._lock:
+            self._entries[key] = (self._now(), value)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: SourceStatus
+    page: SearchPage | None
+    error: MoorageError | None = None
+
+
+class Search:
+    """`host.search`."""
+
+    def __init__(self, plugins: Plugins, events: EventBus, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._plugins = plugins
+        self._events = events
+        self._now = monotonic
+        self._pages: AgingCache[SearchPage] = AgingCache(CACHED_PAGES, monotonic)
+        self._details: AgingCache[ModelDetail] = AgingCache(CACHED_PAGES, monotonic)
+        plugins.on_change(self.forget)
+
+    def sources(self) -> tuple[str, ...]:
+        return self._plugins.sources()
+
+    def search(self, query: SearchQuery, sources: Sequence[str] = ()) -> SearchOutcome:
+        """Ask `sources` (none = all). Raises SearchFailed, or RateLimited, when every asked source failed."""
+        known = self._plugins.sources()
+        unknown = [name for name in sources if name not in known]
+        if unknown:
+            raise InvalidInput(
+                f"There is no source named {unknown[0]}.",
+                errors=(FieldError("source", f"must be one of {', '.join(known) or 'none: no source is loaded'}"),),
+            )
+        asked = tuple(dict.fromkeys(sources)) or known
+        cursors = _read_cursor(query.cursor)
+        if cursors is not None:
+            asked = tuple(name for name in asked if name in cursors)
+        if not asked:
+            raise SearchFailed("There is no source to search.", (), "Enable a plugin that searches for models.")
+        queries = [query.model_copy(update={"cursor": cursors[name] if cursors else None}) for name in asked]
+        answers = self._ask_all(asked, queries)
+        outcome = SearchOutcome(
+            results=_interleave([answer.page.results for answer in answers if answer.page]),
+            next=_write_cursor(
+                {a.status.source: a.page.cursor for a in answers if a.page is not None and a.page.cursor is not None}
+            ),
+            sources=tuple(answer.status for answer in answers),
+        )
+        self._events.publish("search.finished", query.text, results=len(outcome.results))
+        if all(answer.page is None for answer in answers):
+            _raise_all_failed(answers)
+        return outcome
+
+    def describe(self, source: str, id: str, revision: str | None = None) -> ModelDetail:
+        """Everything about one model; kept for a minute."""
+        if source not in self._plugins.sources():
+            raise Missing(f"There is no source named {source}.", hint="GET /api/plugins lists what is loaded.")
+        ref = ModelRef(source=source, id=id, revision=revision)
+        cached = self._details.get(ref, FRESH_SECONDS)
+        if cached is not None:
+            return cached
+        detail = self._plugins.describe_model(ref)
+        self._details.put(ref, detail)
+        return detail
+
+    def forget(self) -> None:
+        """Drop everything kept, as when a token or a mirror has changed."""
+        self._pages.clear()
+        self._details.clear()
+
+    def _ask_all(self, names: Sequence[str], queries: Sequence[SearchQuery]) -> list[_Answer]:
+        if len(names) == 1:  # the common case needs no thread of its own: the call has one already
+            return [self._ask(names[0], queries[0])]
+        answers: dict[int, _Answer] = {}
+
+        def run(index: int) -> None:
+            answers[index] = self._ask(names[index], queries[index])
+
+        threads = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(len(names))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [answers[index] for index in range(len(names))]
+
+    def _ask(self, source: str, query: SearchQuery) -> _Answer:
+        started = self._now()
+        key = (source, query)
+        page = self._pages.get(key, FRESH_SECONDS)
+        cached = page is not None
+        error: MoorageError | None = None
+        if page is None:
+            try:
+                page = self._plugins.search_models(source, query) or SearchPage(results=())
+                self._pages.put(key, page)
+            except MoorageError as raised:
+                error = raised
+                page = self._pages.get(key, STALE_SECONDS)
+                cached = page is not None
+        status = SourceStatus(
+            source=source,
+            ok=error is None,
+            seconds=round(self._now() - started, 4),
+            cached=cached,
+            error=str(error) if error else None,
+            hint=error.hint if error else None,
+            notice=page.notice if page else None,
+        )
+        return _Answer(status, page, error)
+
+
+def _raise_all_failed(answers: Sequence[_Answer]) -> None:
+    errors = [answer.error for answer in answers if answer.error is not None]
+    limited = [error for error in errors if isinstance(error, RateLimited)]
+    if limited and len(limited) == len(errors):
+        raise max(limited, key=lambda error: error.retry_after or 0.0)
+    message = " ".join(str(error) for error in errors)
+    raise SearchFailed(message, tuple(a.status for a in answers), errors[0].hint) from errors[0]
+
+
+def _interleave(pages: Sequence[Sequence[ModelHit]]) -> tuple[ModelHit, ...]:
+    """The sources' results in turn, each in its own order: their ranks cannot be compared."""
+    return tuple(hit for row in zip_longest(*pages) for hit in row if hit is not None)
+
+
+def _write_cursor(cursors: dict[str, str]) -> str | None:
+    if not cursors:
+        return None
+    return base64.urlsafe_b64encode(json.dumps(cursors, sort_keys=True).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> dict[str, str] | None:
+    if cursor is None:
+        return None
+    try:
+        value = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if isinstance(value, dict) and value and all(isinstance(item, str) for item in value.values()):
+            return value
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidInput(
+        "This cursor was not made by a search here.", errors=(FieldError("cursor", "is not a cursor of this search"),)
+    )
