@@ -119,7 +119,8 @@ class FaultyExchange(Exchange):
             self.sleep(3600.0)
         if self.fault.reset_after is not None:
             self.reset()
-        self.hang_up()
+        else:
+            self.hang_up()
         raise ClientGone
 
 

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 @dataclass
 class Seen:
-    """One request as it arrived; `closed_at` (monotonic seconds) is set when the client left before the answer ended."""
+    """One request as it arrived; `closed_at` (monotonic seconds) is set when the client left too early."""
 
     method: str
     path: str
@@ -163,9 +163,10 @@ class FakeServer:
         self._port = port
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
+        self._connections: dict[threading.Thread, socket.socket] = {}
 
     def route(self, method: str, pattern: str, handler: Route) -> None:
-        """Register a handler for a method and a regular expression that the whole unquoted path must match; first wins."""
+        """Register a handler for a method and a regular expression that the unquoted path must match; first wins."""
         self._routes.append((method, re.compile(pattern), handler))
 
     def not_found(self, exchange: Exchange) -> None:
@@ -191,6 +192,14 @@ class FakeServer:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True  # else head and body in two writes can wait 40 ms for an ACK
 
+            def setup(self) -> None:
+                super().setup()
+                fake._connections[threading.current_thread()] = self.connection
+
+            def finish(self) -> None:
+                super().finish()
+                fake._connections.pop(threading.current_thread(), None)
+
             def answer(self) -> None:
                 fake._answer(self)
 
@@ -211,7 +220,7 @@ class FakeServer:
 
         self._server = Server(("127.0.0.1", self._port), Handler)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True, name=type(self).__name__
+            target=self._server.serve_forever, args=(0.02,), daemon=True, name=type(self).__name__
         )
         self._thread.start()
         return self
@@ -222,6 +231,11 @@ class FakeServer:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+        # Kept-alive connections would hold their threads until the clients leave.
+        for thread, connection in list(self._connections.items()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(timeout=2.0)
 
     def __enter__(self) -> Self:
         return self.start()
