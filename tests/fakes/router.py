@@ -167,8 +167,8 @@ class FakeRouter(FaultyServer):
         elif not body["messages"]:
             error_body = {"error": "Input validation error: `inputs` cannot be empty", "error_type": "validation"}
             exchange.json(422, error_body)
-        elif text := tool_problem(body["messages"]):
-            exchange.json(400, {"error": {"message": text, "type": "invalid_request_error", "param": "messages"}})
+        elif orphan := tool_problem(body["messages"]):
+            exchange.json(400, {"error": {"message": orphan, "type": "invalid_request_error", "param": "messages"}})
         else:
             return body
         return None

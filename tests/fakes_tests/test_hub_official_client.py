@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     BadRequestError,
     DisabledRepoError,
@@ -132,6 +132,12 @@ def test_a_small_file_comes_over_a_relative_redirect(hub: FakeHub, tmp_path: Pat
     path = hf_hub_download(TINY, "config/params.json", endpoint=hub.url, token=False, cache_dir=tmp_path)
     assert Path(path).read_bytes() == b"{}"
     assert hub.cdn.requests == []
+
+
+def test_a_snapshot_is_the_whole_repository(hub: FakeHub, tmp_path: Path) -> None:
+    folder = Path(snapshot_download(TINY, endpoint=hub.url, token=False, cache_dir=tmp_path))
+    for name, file in hub.repos[TINY].commits[0].files.items():
+        assert (folder / name).read_bytes() == file.blob.read()
 
 
 def test_a_broken_download_is_resumed_by_range(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,16 +177,16 @@ def test_if_range_and_expiry(hub: FakeHub) -> None:
 def test_faults_on_the_way(hub: FakeHub) -> None:
     url, whole = signed(hub), Blob(WEIGHTS).read()
 
-    def spoiled(fault: Fault, **headers: str) -> Got:
+    def spoiled(fault: Fault, asked: str = "") -> Got:
         hub.cdn.faults = [fault]
-        return get(url, **headers)
+        return get(url, Range=asked)
 
     short = spoiled(Fault(end_after=1000))
     assert (short.is_whole, short.body) == (False, whole[:1000])
     flipped = spoiled(Fault(flip_at=300_000)).body
     assert [at for at in range(len(whole)) if whole[at] != flipped[at]] == [300_000]
-    assert spoiled(Fault(ignore_range=True), Range="bytes=5-").status == 200
-    wrong = spoiled(Fault(headers={"Content-Range": "bytes 0-9/10"}), Range="bytes=5-9")
+    assert spoiled(Fault(ignore_range=True), "bytes=5-").status == 200
+    wrong = spoiled(Fault(headers={"Content-Range": "bytes 0-9/10"}), "bytes=5-9")
     assert (wrong.status, wrong.headers["content-range"]) == (206, "bytes 0-9/10")
     lying = spoiled(Fault(headers={"Content-Length": "99"}))
     assert lying.body == whole[:99]
@@ -271,3 +271,21 @@ def test_the_registry_for_ollama() -> None:
         assert (gated.status, gated.headers["X-Error-Code"]) == (401, "GatedRepo")
         hub.ssh_grants.add("acme/gated-granted")
         assert hub.manifest("acme", "gated-granted").status == 200
+
+
+@pytest.mark.parametrize("old", ["tiny-chat", "acme/tinychat-old", "acme/tiny-chat-gguf"])
+def test_redirects_of_former_ids_are_relative_and_keep_the_rest(hub: FakeHub, old: str) -> None:
+    moved = get(f"{hub.url}/{old}/resolve/main/config%2Fparams.json?download=true")
+    assert moved.headers["location"] == f"/{TINY}/resolve/main/config%2Fparams.json?download=true"
+    moved = get(f"{hub.url}/api/models/{old}/tree/main?recursive=true")
+    assert (moved.status, moved.headers["location"]) == (307, f"/api/models/{TINY}/tree/main?recursive=true")
+    assert moved.body.decode() == f"Temporary Redirect. Redirecting to {moved.headers['location']}"
+
+
+def test_a_file_may_stand_on_disk(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "real.gguf").write_bytes(Blob(WEIGHTS).read())
+    repo = hub.add(Repo("acme/on-disk", {"real.gguf": tmp_path / "real.gguf"}))
+    location = get(f"{hub.url}/acme/on-disk/resolve/{repo.sha}/real.gguf").headers["location"]
+    assert get(location, Range="bytes=2000000-2000009").body == Blob(WEIGHTS).read()[2_000_000:2_000_010]
+    [entry] = get(f"{hub.url}/api/models/acme/on-disk/tree/main").json
+    assert entry["lfs"]["oid"] == Blob(WEIGHTS).sha256

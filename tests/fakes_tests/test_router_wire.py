@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.faults import Fault
 from tests.fakes.router import FakeRouter
 from tests.fakes.router_models import Manner, RouterModel
 from tests.fakes.server import Seen
@@ -149,3 +150,9 @@ def test_nothing_is_left_running_after_stop() -> None:
         assert set(threading.enumerate()) - before
         router.stop()
         assert not set(threading.enumerate()) - before
+
+
+def test_a_chat_may_be_sent_to_another_origin(router: FakeRouter) -> None:
+    router.faults.append(Fault(method="POST", status=307, headers={"Location": "http://127.0.0.1:9/v1"}))
+    with post(router) as response:
+        assert (response.status, response.headers["location"]) == (307, "http://127.0.0.1:9/v1")
