@@ -38,12 +38,19 @@ class Host:
     """
 
     def __init__(
-        self, settings: Settings, *, discover: Discover, environment: Mapping[str, str], clock: Clock, new_id: NewId
+        self,
+        settings: Settings,
+        *,
+        url: str | None,
+        discover: Discover,
+        environment: Mapping[str, str],
+        clock: Clock,
+        new_id: NewId,
     ) -> None:
         self.settings = settings
         self.version = __version__
         home = settings.home
-        self.store = TinyDBStore(home, url=None)
+        self.store = TinyDBStore(home, url=url)
         self.secrets = SecretStore(home)
         self.events = EventBus(clock)
         self.preferences = PreferencesService(self.store, self.events, environment)
@@ -98,14 +105,18 @@ class Host:
         cls,
         settings: Settings,
         *,
+        url: str | None = None,
         discover: Discover = installed,
         environment: Mapping[str, str] | None = None,
         clock: Clock = utc_now,
         new_id: NewId = random_id,
     ) -> Self:
-        """Open the home, load the plugins, and go on with the installs that were running."""
+        """Open the home, load the plugins, and go on with the installs that were running.
+
+        `url` is where this process serves it; other processes that want the home are told.
+        """
         given = process_environment() if environment is None else environment
-        host = cls(settings, discover=discover, environment=given, clock=clock, new_id=new_id)
+        host = cls(settings, url=url, discover=discover, environment=given, clock=clock, new_id=new_id)
         try:
             host.plugins.load_all()
             host.providers.add_presets()

@@ -126,6 +126,12 @@ class Search:
         self._details.put(ref, detail)
         return detail
 
+    def check(self) -> tuple[SourceStatus, ...]:
+        """Can the sources be reached? One small search of each."""
+        names = self._plugins.sources()
+        queries = [SearchQuery(limit=1, format="gguf")] * len(names)
+        return tuple(answer.status for answer in self._ask_all(names, queries)) if names else ()
+
     def forget(self) -> None:
         """Drop everything kept, as when a token or a mirror has changed."""
         self._pages.clear()

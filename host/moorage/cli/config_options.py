@@ -1,0 +1,28 @@
+"""`--set key=value` for configs whose fields a plugin decides, and a safe way to give a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["model=org/name", "contextLength=8192"]` as a config: JSON where it is JSON, text elsewhere."""
+    config: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"--set takes key=value, not {pair!r}.")
+        try:
+            config[key] = json.loads(value)
+        except ValueError:
+            config[key] = value
+    return config
+
+
+def prompt_secret(names: Sequence[str]) -> dict[str, str]:
+    """Ask for secrets without showing them, so that none stands in the shell's history."""
+    return {name: click.prompt(name, hide_input=True) for name in names}

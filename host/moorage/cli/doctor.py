@@ -1,0 +1,58 @@
+"""`moorage doctor`: is this installation well, and what can it reach?"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from moorage.cli.connection import Api, ApiFailed, Output, api_command
+from moorage.cli.tables import table
+
+
+@click.command()
+@api_command
+def command(*, api: Api, out: Output) -> None:
+    """Check this installation and what it can reach."""
+    checks = [*_parts(api), *_plugins(api), *_targets(api), *_sources(api)]
+    out.show({"checks": checks}, _rows)
+    sys.exit(0 if all(check["ok"] for check in checks) else 1)
+
+
+def _check(name: str, ok: bool, detail: str | None) -> dict[str, Any]:
+    return {"check": name, "ok": ok, "detail": detail or ""}
+
+
+def _parts(api: Api) -> list[dict[str, Any]]:
+    ready = api.get("/readyz")
+    return [_check(name, part["ok"], part["detail"]) for name, part in ready["parts"].items()]
+
+
+def _plugins(api: Api) -> list[dict[str, Any]]:
+    return [
+        _check(f"plugin {item['name']}", item["state"] in ("ready", "disabled"), item["error"] or item["state"])
+        for item in api.get("/api/plugins")["plugins"]
+    ]
+
+
+def _targets(api: Api) -> list[dict[str, Any]]:
+    return [
+        _check(f"target {item['target']}", item["ok"], item["error"] or f"{len(item['models'])} models")
+        for item in api.get("/api/local/models")["targets"]
+    ]
+
+
+def _sources(api: Api) -> list[dict[str, Any]]:
+    try:
+        outcome = api.get("/api/llm/models/search", format="gguf", limit=1)
+    except ApiFailed as error:
+        return [_check("search", False, f"{error} {error.hint or ''}".strip())]
+    return [
+        _check(f"source {item['source']}", item["ok"], item["error"] or f"answers in {item['seconds']} s")
+        for item in outcome["sources"]
+    ]
+
+
+def _rows(value: Any) -> Any:
+    return table(("", "check", ""), (("ok" if c["ok"] else "!!", c["check"], c["detail"]) for c in value["checks"]))

@@ -1,0 +1,81 @@
+"""`moorage install`: get a model onto a target."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.progress import watch as watch_install
+from moorage.cli.tables import size
+
+
+@click.command()
+@click.argument("model")
+@click.option("--source", default="huggingface", show_default=True)
+@click.option("--file", help="The file to take, as its source names it.")
+@click.option("--quantization", "-q", help="Such as Q4_K_M.")
+@click.option("--target", help="Id of the target: builtin, or a saved Ollama server.")
+@click.option("--at", "when", help="When to start: a time such as 2026-05-21T01:00:00Z. [now]")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--watch/--no-watch", default=True, help="Stay until it has ended. [--watch]")
+@api_command
+def command(
+    model: str,
+    source: str,
+    file: str | None,
+    quantization: str | None,
+    target: str | None,
+    when: str | None,
+    only_plan: bool,
+    watch: bool,
+    *,
+    api: Api,
+    out: Output,
+) -> None:
+    """Install MODEL (org/name) on this machine or an Ollama server."""
+    wanted = {"source": source, "model": model, "file": file, "quantization": quantization, "target": target}
+    body = {key: value for key, value in wanted.items() if value is not None}
+    if only_plan:
+        plan = api.post("/api/llm/models/plan", body)
+        out.show(plan, _plan)
+        sys.exit(0 if plan["ok"] else 3)
+    install = api.post("/api/llm/models/import", {**body, "when": when} if when else body)
+    if watch:
+        install = watch_install(api, out, install)
+    out.show(install, _ended)
+    if watch and install["state"] not in ("installed", "scheduled"):
+        sys.exit(3)
+
+
+def _plan(plan: Any) -> str:
+    lines = [f"{plan['road']}: {', '.join(part['name'] for part in plan['files'])} ({size(plan['bytes'])})"]
+    if plan["alreadyHere"]:
+        lines.append(f"{size(plan['alreadyHere'])} of it are here already.")
+    fit = plan["fit"]
+    if fit["needs"]:
+        has = f" of {size(fit['has'])}" if fit["has"] else ""
+        lines.append(f"Memory: {fit['verdict']}, about {size(fit['needs'])}{has} at {fit['contextLength']} tokens.")
+    for problem in plan["problems"]:
+        lines.append(f"Problem: {problem['message']} {problem['hint'] or ''}".rstrip())
+    if plan.get("note"):
+        lines.append(plan["note"])
+    return "\n".join(lines)
+
+
+def _ended(install: Any) -> str:
+    name = install["modelName"] or install["model"]
+    if install["state"] == "installed":
+        line = f"{name} is installed on {install['target']}."
+        proof = (install["proof"] or {}).get("chat")
+        if proof and proof["ok"] and proof["tokensPerSecond"]:
+            line += f" It answers, at {proof['tokensPerSecond']} tokens/s."
+        if install["warning"]:
+            line += f"\n{install['warning']['message']} {install['warning']['hint'] or ''}".rstrip()
+        return line
+    line = f"{name}: {install['state']}" + (f" ({install['reason']})" if install["reason"] else "")
+    if install["error"]:
+        line += f"\n{install['error']['message']} {install['error']['hint'] or ''}".rstrip()
+    return f"{line}\nId: {install['id']}"

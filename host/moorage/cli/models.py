@@ -1,0 +1,80 @@
+"""`moorage models`: what is installed on each target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.tables import size, table
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Local models: list and remove."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_models)
+
+
+@command.command("list")
+@api_command
+def list_models(*, api: Api, out: Output) -> None:
+    """The models on every target."""
+    answer = api.get("/api/local/models")
+    for target in answer["targets"]:
+        if not target["ok"]:
+            out.errors.print(f"{target['target']}: {target['error']}", markup=False)
+    out.show(answer, _rows)
+
+
+@command.command("remove")
+@click.argument("name")
+@click.option("--target", default="builtin", show_default=True)
+@api_command
+def remove(name: str, target: str, *, api: Api, out: Output) -> None:
+    """Remove an installed model from its target."""
+    api.delete("/api/local/models", target=target, name=name)
+    out.show({"removed": name, "target": target}, lambda _: f"{name} was removed from {target}.")
+
+
+@command.command("show")
+@click.argument("model")
+@click.option("--source", default="huggingface", show_default=True)
+@api_command
+def show(model: str, source: str, *, api: Api, out: Output) -> None:
+    """Files, sizes, gate and providers of a model at its source."""
+    out.show(api.get("/api/llm/models/detail", source=source, id=model), _detail)
+
+
+def _rows(answer: Any) -> Any:
+    return table(
+        ("target", "model", "size", "quantisation", "context", "can", "loaded"),
+        (
+            (
+                target["target"],
+                model["name"],
+                size(model["size"]),
+                model["quantization"],
+                model["contextLength"],
+                ", ".join(model["capabilities"] or ()),
+                "yes" if model["loaded"] else "",
+            )
+            for target in answer["targets"]
+            for model in target["models"]
+        ),
+        right=("size", "context"),
+    )
+
+
+def _detail(detail: Any) -> Any:
+    return table(
+        ("file", "quantisation", "size", "role", "fits"),
+        (
+            (file["name"], file["quantization"], size(file["size"]), file["role"], (file["fit"] or {}).get("verdict"))
+            for file in detail["files"]
+            if file["role"] != "other"
+        ),
+        right=("size",),
+    )

@@ -1,0 +1,71 @@
+"""`moorage plugins`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from moorage.cli.config_options import parse_settings, prompt_secret
+from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.tables import table
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Plugins: list, enable, disable, configure."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_plugins)
+
+
+@command.command("list")
+@api_command
+def list_plugins(*, api: Api, out: Output) -> None:
+    """All plugins with their states."""
+    out.show(api.get("/api/plugins")["plugins"], _rows)
+
+
+def _switch(name: str, text: str) -> None:
+    @command.command(name, help=text)
+    @click.argument("plugin")
+    @api_command
+    def act(plugin: str, *, api: Api, out: Output) -> None:
+        out.show(api.post(f"/api/plugins/{plugin}/{name}"), lambda value: _rows([value]))
+
+
+_switch("enable", "Switch a plugin on.")
+_switch("disable", "Switch a plugin off.")
+
+
+@command.command("config")
+@click.argument("plugin")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@click.option("--secret", multiple=True, metavar="KEY", help="A secret to ask for, such as token.")
+@api_command
+def config(plugin: str, settings: tuple[str, ...], secret: tuple[str, ...], *, api: Api, out: Output) -> None:
+    """A plugin's own settings; with --set or --secret, change them."""
+    path = f"/api/plugins/{plugin}/config"
+    view = api.get(path)
+    if settings or secret:
+        kept = {key: value for key, value in view["values"].items() if not isinstance(value, dict)}
+        values = {**kept, **parse_settings(settings), **prompt_secret(secret)}
+        view = api.put(path, {"values": values, "version": view["version"]})
+    out.show(
+        view,
+        lambda value: table(
+            ("setting", "value", "from"),
+            ((key, _shown(v), value["sources"][key]) for key, v in value["values"].items()),
+        ),
+    )
+
+
+def _shown(value: Any) -> Any:
+    return (value["hint"] if value["set"] else "not set") if isinstance(value, dict) else value
+
+
+def _rows(plugins: Any) -> Any:
+    return table(
+        ("name", "state", "version", "from", "reason"),
+        ((p["name"], p["state"], p["version"], p["distribution"], p["error"]) for p in plugins),
+    )

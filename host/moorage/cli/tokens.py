@@ -1,0 +1,43 @@
+"""`moorage tokens`: what programs show instead of the password."""
+
+from __future__ import annotations
+
+import click
+
+from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.tables import table
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """API tokens for programs, once a password is set."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_tokens)
+
+
+@command.command("list")
+@api_command
+def list_tokens(*, api: Api, out: Output) -> None:
+    """All tokens, without their secrets."""
+    out.show(
+        api.get("/api/tokens")["tokens"],
+        lambda tokens: table(("id", "name", "made"), ((t["id"], t["name"], t["createdAt"]) for t in tokens)),
+    )
+
+
+@command.command("create")
+@click.argument("name")
+@api_command
+def create(name: str, *, api: Api, out: Output) -> None:
+    """Make a token; it is shown this once."""
+    out.show(api.post("/api/tokens", {"name": name}), lambda made: made["token"])
+
+
+@command.command("revoke")
+@click.argument("id")
+@api_command
+def revoke(id: str, *, api: Api, out: Output) -> None:
+    """Make a token useless."""
+    api.delete(f"/api/tokens/{id}")
+    out.show({"revoked": id}, lambda _: f"{id} was revoked.")
