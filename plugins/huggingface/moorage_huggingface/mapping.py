@@ -1,0 +1,137 @@
+"""From the Hub's JSON to Moorage's models. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from moorage import FilePart, Gate, ModelDetail, ModelFile, ModelHit, ProviderModel, ServedBy
+from moorage_huggingface.quantization import group_shards, quantization, role
+from moorage_huggingface.wire import HubModel, RouterModel, TreeEntry
+
+SOURCE = "huggingface"
+# llama.cpp's order of choice for a file that nobody named.
+PULL_FIRST = ("Q4_K_M", "Q8_0")
+
+
+def hit(model: HubModel, hub: str) -> ModelHit:
+    return ModelHit.model_validate(_hit_fields(model, hub))
+
+
+def _hit_fields(model: HubModel, hub: str) -> dict[str, object]:
+    gguf, tensors = model.gguf, model.safetensors
+    files = [sibling.rfilename for sibling in model.siblings or ()]
+    return {
+        "source": SOURCE,
+        "id": model.id,
+        "author": model.author or (model.id.partition("/")[0] if "/" in model.id else None),
+        "downloads": model.downloads,
+        "likes": model.likes,
+        "tags": tuple(model.tags),
+        "has_gguf": "gguf" in model.tags or gguf is not None or any(name.endswith(".gguf") for name in files),
+        "gated": model.gated,
+        "license": _licence(model.tags),
+        "parameters": (gguf.total if gguf else None) or (tensors.total if tensors else None),
+        "context_length": gguf.context_length if gguf else None,
+        "task": model.pipeline_tag,
+        "updated_at": model.last_modified,
+        "url": f"{hub}/{model.id}",
+    }
+
+
+def _licence(tags: Iterable[str]) -> str | None:
+    return next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)
+
+
+def detail(
+    model: HubModel,
+    tree: Sequence[TreeEntry],
+    *,
+    hub: str,
+    url_of: Callable[[str], str],
+    gate: Gate,
+    served: tuple[ServedBy, ...],
+) -> ModelDetail:
+    files = model_files(tree, url_of)
+    return ModelDetail.model_validate(
+        {
+            **_hit_fields(model, hub),
+            "has_gguf": any(file.role == "model" for file in files) or "gguf" in model.tags,
+            "revision": model.sha or "main",
+            "gate": gate,
+            "files": files,
+            "served_by": served,
+            "ollama_name": ollama_name(model.id, files),
+            "architecture": model.gguf.architecture if model.gguf else None,
+        }
+    )
+
+
+def model_files(tree: Sequence[TreeEntry], url_of: Callable[[str], str]) -> tuple[ModelFile, ...]:
+    """The GGUF files, shards as one, models first and by size."""
+    entries = {entry.path: entry for entry in tree if entry.type == "file" and entry.path.lower().endswith(".gguf")}
+    files = []
+    for paths in group_shards(sorted(entries)):
+        parts = tuple(_part(entries[path], url_of) for path in paths)
+        files.append(
+            ModelFile(
+                name=paths[0],
+                size=sum(part.size for part in parts),
+                sha256=parts[0].sha256 if len(parts) == 1 else None,
+                quantization=quantization(paths[0]),
+                shards=tuple(paths) if len(paths) > 1 else (),
+                role=role(paths[0]),
+                parts=parts,
+            )
+        )
+    order = {"model": 0, "projector": 1, "other": 2}
+    return tuple(sorted(files, key=lambda file: (order[file.role], file.size, file.name)))
+
+
+def _part(entry: TreeEntry, url_of: Callable[[str], str]) -> FilePart:
+    return FilePart(
+        name=entry.path,
+        size=entry.lfs.size if entry.lfs else entry.size,
+        sha256=entry.lfs.oid.lower() if entry.lfs else None,
+        url=url_of(entry.path),
+    )
+
+
+def ollama_name(id: str, files: Sequence[ModelFile]) -> str | None:
+    """What `ollama run` takes for the file that llama.cpp would choose; None where Ollama cannot pull it."""
+    labels = [file.quantization for file in files if file.role == "model" and not file.shards and file.quantization]
+    if not labels or "/" not in id:
+        return None
+    label = next((wanted for wanted in PULL_FIRST if wanted in labels), labels[0])
+    return f"hf.co/{id}:{label}"
+
+
+def served_by(model: HubModel, router: RouterModel | None) -> tuple[ServedBy, ...]:
+    """The Hub's mapping joined with what the router knows of prices and abilities."""
+    known = {entry.provider: entry for entry in router.providers} if router else {}
+    mapped = {entry.provider: entry.status for entry in model.inference_provider_mapping if entry.provider}
+    found = []
+    for provider in sorted({*mapped, *known}):
+        entry = known.get(provider)
+        pricing = entry.pricing if entry else None
+        found.append(
+            ServedBy(
+                provider=provider,
+                status=(entry.status if entry else None) or mapped.get(provider),
+                context_length=entry.context_length if entry else None,
+                input_price=pricing.input if pricing else None,
+                output_price=pricing.output if pricing else None,
+                tools=entry.supports_tools if entry else None,
+            )
+        )
+    return tuple(found)
+
+
+def provider_model(model: RouterModel) -> ProviderModel:
+    live = [entry for entry in model.providers if entry.status != "error"]
+    lengths = [entry.context_length for entry in live if entry.context_length]
+    tools = any(entry.supports_tools for entry in live)
+    return ProviderModel(
+        name=model.id,
+        context_length=max(lengths, default=None),
+        capabilities=("completion", "tools") if tools else ("completion",),
+    )

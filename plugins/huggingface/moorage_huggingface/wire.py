@@ -1,0 +1,105 @@
+"""The JSON of the Hub and of the router. Absent is not null there: everything may be missing.
+
+Source: https://huggingface.co/docs/hub/api and https://huggingface.co/docs/inference-providers
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, protected_namespaces=())
+
+
+class Sibling(Wire):
+    rfilename: str
+
+
+class Safetensors(Wire):
+    total: int | None = None
+
+
+class Gguf(Wire):
+    """`total` is the number of parameters, not of bytes."""
+
+    total: int | None = None
+    architecture: str | None = None
+    context_length: int | None = None
+
+
+class MappedProvider(Wire):
+    provider: str = ""
+    status: str | None = None
+    task: str | None = None
+
+
+class HubModel(Wire):
+    """A model of a list or of the detail endpoint."""
+
+    id: str
+    author: str | None = None
+    sha: str | None = None
+    downloads: int | None = None
+    likes: int | None = None
+    tags: list[str] = []
+    pipeline_tag: str | None = None
+    gated: Literal[False, "auto", "manual"] = False
+    private: bool = False
+    disabled: bool = False
+    last_modified: datetime | None = Field(default=None, alias="lastModified")
+    siblings: list[Sibling] | None = None
+    safetensors: Safetensors | None = None
+    gguf: Gguf | None = None
+    inference_provider_mapping: list[MappedProvider] = Field(default=[], alias="inferenceProviderMapping")
+
+    @field_validator("inference_provider_mapping", mode="before")
+    @classmethod
+    def _either_shape(cls, value: Any) -> Any:
+        """An object by provider on the detail endpoint, an array on the list."""
+        if isinstance(value, dict):
+            return [{"provider": name, **entry} for name, entry in value.items() if isinstance(entry, dict)]
+        return value or []
+
+    @field_validator("gated", mode="before")
+    @classmethod
+    def _known_gate(cls, value: Any) -> Any:
+        return value if value in (False, "auto", "manual") else "manual"
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        return [tag for tag in value if isinstance(tag, str)] if isinstance(value, list) else []
+
+
+class Lfs(Wire):
+    oid: str
+    size: int
+
+
+class TreeEntry(Wire):
+    type: str
+    path: str
+    size: int = 0
+    lfs: Lfs | None = None
+
+
+class Pricing(Wire):
+    input: float | None = None
+    output: float | None = None
+
+
+class RouterProvider(Wire):
+    provider: str
+    status: str | None = None
+    context_length: int | None = None
+    pricing: Pricing | None = None
+    supports_tools: bool | None = None
+
+
+class RouterModel(Wire):
+    id: str
+    providers: list[RouterProvider] = []
