@@ -1,5 +1,6 @@
 """Moorage for plugin authors: everything a plugin may import. Anything else may change without notice."""
 
+from moorage.chat_completions import chat_completion_body, read_chat_completion
 from moorage.context import Fetch, Http, HttpResponse, HttpStream, PluginContext, ServerSentEvent
 from moorage.errors import (
     AuthFailed,
@@ -125,5 +126,7 @@ __all__ = [
     "Unsupported",
     "Usage",
     "__version__",
+    "chat_completion_body",
     "hookimpl",
+    "read_chat_completion",
 ]

@@ -119,7 +119,8 @@ class PluginContext:
     `config` is the plugin's own settings (an instance of its `register_config` model, or None); `data_dir` a directory
     of its own; `deadline` the seconds this call may take, None for a generator. `fetch(parts)` downloads files into the
     data directory, verified and resumable: `paths = yield from context.fetch(plan.files)`. It is there in
-    `install_model` only and raises Unsupported elsewhere.
+    `install_model` only and raises Unsupported elsewhere. `cancelled()` tells whether the call was stopped, for code
+    that waits for something other than `http`.
     """
 
     plugin: str
@@ -129,3 +130,4 @@ class PluginContext:
     data_dir: Path
     log: logging.Logger
     deadline: float | None = None
+    cancelled: Callable[[], bool] = lambda: False

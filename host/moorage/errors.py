@@ -9,6 +9,7 @@
     │   ├── CreditsGone          asks the person: the account has nothing left to pay with
     │   ├── NotFound             no such model, file or revision
     │   ├── BadAnswer            the service broke its own protocol
+    │   │   └── NotGguf            a file that should be a GGUF file is something else
     │   ├── DiskFull             no room where the model should go
     │   ├── Unsupported          the service or the model cannot do this
     │   └── InvalidConfig        the saved settings cannot work
@@ -120,6 +121,13 @@ class NotFound(RemoteError):
 class BadAnswer(RemoteError):
     code = "bad-answer"
     title = "The answer could not be understood"
+
+
+class NotGguf(BadAnswer):
+    code = "not-a-gguf"
+    title = "The file is not a model"
+    status = 422
+    part = "model"
 
 
 class DiskFull(RemoteError):

@@ -87,14 +87,14 @@ def _failure(status: int, body: bytes) -> ApiFailed:
 @contextmanager
 def connect(home: Path | None) -> Iterator[Api]:
     """The API on this data directory."""
-    from moorage.http import ApiClient
+    from moorage.http import api_client
     from moorage.store.tinydb import read_holder
 
     settings = load_settings(home=home)
     holder = read_holder(settings.home)
     if holder is not None and holder.url:
         token = os.environ.get("MOORAGE_TOKEN")
-        with ApiClient(base_url=holder.url, token=token) as client:
+        with api_client(holder.url, token=token) as client:
             yield Api(client)
         return
     from moorage.cli.application import load_application
@@ -103,7 +103,7 @@ def connect(home: Path | None) -> Iterator[Api]:
     # In this process nobody else can call the application, so it needs no password.
     with Host.open(settings.model_copy(update={"password": None, "password_file": None})) as host:
         app = load_application(host, EMBEDDED_PORT)
-        with ApiClient(app=app) as client:
+        with api_client(app=app) as client:
             yield Api(client)
 
 

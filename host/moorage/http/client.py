@@ -184,13 +184,13 @@ class HttpClient:
         status: int | str = "stopped"
         response: httpx.Response | None = None
         try:
-            request = self._pools.http.build_request(
-                method, address.url, headers=headers, content=body, extensions={POOL: pool}
-            )
             with _errors_named(exchange):
+                request = self._pools.http.build_request(
+                    method, address.url, headers=headers, content=body, extensions={POOL: pool}
+                )
                 response = self._send(request, exchange, pool)
-                status = response.status_code
-                yield response
+            status = response.status_code
+            yield response
         except MoorageError as error:
             status = f"{status} {error.code}"
             raise

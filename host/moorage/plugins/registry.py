@@ -308,6 +308,7 @@ class Plugins:
             data_dir=directory,
             log=logging.getLogger(f"moorage.plugin.{record.name}"),
             deadline=deadline,
+            cancelled=lambda: scope.cancelled,
         )
 
     def _admit(self, record: PluginRecord) -> None:

@@ -12,8 +12,17 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr, ValidationError
 
-from moorage import AuthFailed, ChatMessage, CompletionEvent, CompletionRequest, MoorageError, PluginContext, Provider
-from moorage_huggingface import stream
+from moorage import (
+    AuthFailed,
+    CompletionEvent,
+    CompletionRequest,
+    MoorageError,
+    PluginContext,
+    Provider,
+    ServerSentEvent,
+    chat_completion_body,
+    read_chat_completion,
+)
 from moorage_huggingface.config import HuggingFaceProvider, Options, Settings, base_url
 from moorage_huggingface.problems import TOKENS_PAGE, router_error
 from moorage_huggingface.wire import RouterModel
@@ -47,6 +56,13 @@ class Router:
                 hint=f"Add one on the Plugins page, in this provider, or as HF_TOKEN. It is made at {TOKENS_PAGE} "
                 "and needs the permission to make calls to Inference Providers.",
             )
+
+        def failure(chunk: dict[str, Any]) -> Exception:
+            error = chunk.get("error")
+            status = error.get("status_code") or error.get("code") if isinstance(error, dict) else None
+            status = status if isinstance(status, int) and 400 <= status < 600 else 500
+            return router_error(status, {}, json.dumps(chunk).encode(), model=request.model, own=self.own)
+
         body = self._body(request)
         url = f"{self.base}/chat/completions"
         headers = {"Accept": "text/event-stream"}
@@ -55,10 +71,11 @@ class Router:
                 raise router_error(
                     response.status, response.headers, response.read(), model=request.model, own=self.own
                 )
-            if "json" in response.headers.get("content-type", ""):
-                yield from stream.read_whole(response.read(), model=request.model, own=self.own)
+            if "json" in response.headers.get("content-type", ""):  # one object, although a stream was asked for
+                whole = ServerSentEvent("message", response.read().decode("utf-8", "replace"))
+                yield from read_chat_completion((whole,), failure)
             else:
-                yield from stream.read(response.events(), model=request.model, own=self.own)
+                yield from read_chat_completion(response.events(), failure)
 
     def models(self) -> list[RouterModel]:
         """What it serves now; an endpoint that has no such list serves its one model."""
@@ -91,51 +108,9 @@ class Router:
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
         options: Options | None = request.options
-        body: dict[str, Any] = {
-            "model": self._model(request.model),
-            "messages": [_message(message) for message in request.messages],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if options is not None:
-            body |= options.model_dump(exclude_none=True)
-        if request.max_tokens is not None:
-            body["max_tokens"] = request.max_tokens
-        if request.tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "function": {"name": t.name, "description": t.description, "parameters": t.parameters},
-                }
-                for t in request.tools
-            ]
-        return body
+        chosen = options.model_dump(exclude_none=True) if options is not None else {}
+        return {**chosen, **chat_completion_body(request), "model": self._model(request.model)}
 
     def _model(self, model: str) -> str:
         routing = self._config.routing if self._config else None
         return f"{model}:{routing}" if routing and not self.own and ":" not in model else model
-
-
-def _message(message: ChatMessage) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        told["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": _arguments(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    if message.role == "tool":
-        told["tool_call_id"] = message.tool_call_id
-    return told
-
-
-def _arguments(text: str) -> str:
-    """Some providers refuse a conversation with arguments that are no JSON, as a model may have written them."""
-    try:
-        json.loads(text)
-    except ValueError:
-        return "{}"
-    return text

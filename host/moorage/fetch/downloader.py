@@ -1,0 +1,96 @@
+"""Downloads that can be trusted: resumed, hashed while they come, and visible only when they are right."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+from moorage.errors import DiskFull
+from moorage.fetch.job import Job
+from moorage.fetch.part import key_of
+from moorage.fetch.shelf import Shelf
+from moorage.fetch.transfer import Patience
+from moorage.http import CallScope, HttpDoor
+from moorage.models import Credential, FilePart, InstallProgress
+
+REMOVE_SECONDS = 5.0
+GIB = 1024**3
+
+
+class Downloader:
+    """The files of models in `directory`, by content.
+
+    `reserve` is the room in bytes that a download leaves on the disk; `free` tells how much there is.
+    """
+
+    def __init__(
+        self,
+        door: HttpDoor,
+        directory: Path,
+        *,
+        reserve: int = GIB,
+        patience: Patience | None = None,
+        free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+    ) -> None:
+        self._door = door
+        self._shelf = Shelf(directory)
+        self._reserve = reserve
+        self._patience = patience or Patience()
+        self._free = free
+
+    def path(self, part: FilePart) -> Path:
+        """Where the finished file is, or will be."""
+        return self._shelf.path(part)
+
+    def kept(self, part: FilePart) -> int:
+        """How many bytes of the file are here already."""
+        return self._shelf.kept(part)
+
+    def fetch(
+        self,
+        parts: Sequence[FilePart],
+        *,
+        credential: Credential | None = None,
+        scope: CallScope | None = None,
+        owner: str | None = None,
+    ) -> Generator[InstallProgress, None, tuple[Path, ...]]:
+        """Fetch what is not here yet, and give the paths of all. Closing the generator keeps what was fetched.
+
+        The credential goes to its own origins only. `owner` is the install that wants the files, for `remove_partial`.
+        Raises DiskFull (before the first byte where room is lacking), Unreachable when trying again did not help,
+        BadAnswer for a file that is not the one announced, NotGguf, and what the source answers: AuthFailed, Gated,
+        NotFound, RateLimited.
+        """
+        self._shelf.prepare()
+        self._check_room(parts)
+        scope = scope or CallScope(None)
+        http = self._door.client("download", scope=scope)
+        job = Job(self._shelf, http, parts, credential, scope, owner, self._patience)
+        yield job.progress("downloading")
+        for part in parts:
+            yield from job.part(part)
+        yield job.progress("verifying")
+        return tuple(self.path(part) for part in parts)
+
+    def remove(self, part: FilePart) -> None:
+        """Remove the file, finished or not, unless somebody is fetching it."""
+        self._shelf.remove(key_of(part), REMOVE_SECONDS)
+
+    def remove_partial(self, owner: str) -> None:
+        """Forget the unfinished files that only this install wanted."""
+        self._shelf.disown(owner, REMOVE_SECONDS)
+
+    def _check_room(self, parts: Sequence[FilePart]) -> None:
+        needed = sum(part.size - self.kept(part) for part in parts)
+        free = self._free(self._shelf.blobs)
+        if needed and free < needed + self._reserve:
+            raise DiskFull(
+                f"{_human(needed)} are still needed, and {_human(self._reserve)} should stay free, "
+                f"but the disk has {_human(free)} left.",
+                hint="Make room, or choose a smaller file.",
+            )
+
+
+def _human(size: int) -> str:
+    return f"{size / GIB:.1f} GB" if size >= GIB / 10 else f"{size / 1024**2:.1f} MB"

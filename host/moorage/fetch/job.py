@@ -1,0 +1,111 @@
+"""One call of `fetch`: what it has to get, and what it has told about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+
+from pydantic import SecretStr
+
+from moorage.errors import BadAnswer
+from moorage.fetch.part import PartFile, key_of
+from moorage.fetch.shelf import Shelf
+from moorage.fetch.transfer import Patience, Transfer
+from moorage.http import CallScope, HttpClient, origin
+from moorage.models import Credential, FilePart, InstallProgress
+from moorage.models.installs import Phase
+
+PROGRESS_SECONDS = 0.25
+LOCK_SECONDS = 0.2
+Progress = Generator[InstallProgress, None, None]
+
+
+class Job:
+    """One call of `fetch`: what it has to get, and what it has told about it."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        http: HttpClient,
+        parts: Sequence[FilePart],
+        credential: Credential | None,
+        scope: CallScope,
+        owner: str | None,
+        patience: Patience,
+    ) -> None:
+        self._shelf = shelf
+        self._scope = scope
+        self._owner = owner
+        self._patience = patience
+        self._http = http
+        self._key = credential.value if credential else None
+        self._origins = frozenset(origin(url) for url in credential.origins) if credential else frozenset()
+        self._total = sum(part.size for part in parts)
+        self._here = {key_of(part): shelf.kept(part) for part in parts}
+        self._shown = 0
+        self._told = 0.0
+
+    def progress(self, phase: Phase, message: str | None = None) -> InstallProgress:
+        """The state of the job; what it shows never falls, even where bytes had to be thrown away."""
+        self._told = time.monotonic()
+        self._shown = max(self._shown, min(sum(self._here.values()), self._total))
+        return InstallProgress(phase=phase, completed=self._shown, total=self._total, message=message)
+
+    def part(self, part: FilePart) -> Progress:
+        """Have one file, whoever fetches it."""
+        key = key_of(part)
+        while not self._shelf.has(part):
+            with self._shelf.locked(key, LOCK_SECONDS) as held:
+                if held and not self._shelf.has(part):
+                    yield from self._fetch(part, key)
+            if not held:
+                self._scope.check()
+                self._here[key] = self._shelf.kept(part)
+                if self._due():
+                    yield self.progress("downloading", f"{part.name} is being fetched by another install.")
+        self._here[key] = part.size
+
+    def _fetch(self, part: FilePart, key: str) -> Progress:
+        file = self._shelf.open(key, self._owner)
+        try:
+            yield from self._reread(part, file)
+            for attempt in (1, 2):
+                transfer = Transfer(self._http, self._scope, part, file, self._key_for, self._patience)
+                for message in transfer.run():
+                    self._here[key] = file.offset
+                    if message is not None or self._due():
+                        yield self.progress("downloading", message)
+                if part.sha256 in (None, file.sha256):
+                    file.publish(self._shelf.path(part))
+                    (self._shelf.quarantine / key).unlink(missing_ok=True)
+                    if part.sha256 is None:
+                        yield self.progress(
+                            "verifying", f"The source has no hash of {part.name}: only its size was checked."
+                        )
+                    return
+                file.quarantine(self._shelf.quarantine)
+                self._here[key] = 0
+                if attempt == 1:
+                    yield self.progress("verifying", f"{part.name} was damaged on the way. It is fetched once more.")
+            raise BadAnswer(
+                f"{part.name} arrived damaged twice: its hash is not the one that the source announces.",
+                hint="Try again later, or choose another file.",
+            )
+        finally:
+            file.close()
+
+    def _reread(self, part: FilePart, file: PartFile) -> Progress:
+        """Hash what is here from earlier."""
+        for offset in file.reread():
+            self._scope.check()
+            if self._due():
+                share = f"{100 * offset // max(part.size, 1)} %"
+                yield self.progress("verifying", f"Checking what is already here of {part.name}: {share}.")
+        if file.offset > part.size:
+            file.restart()
+
+    def _key_for(self, where: str) -> SecretStr | None:
+        return self._key if where in self._origins else None
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._told >= PROGRESS_SECONDS
