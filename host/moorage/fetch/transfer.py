@@ -41,7 +41,7 @@ class Patience:
 
 
 class Transfer:
-    """The transfer of one part into its file. Iterating gives a message whenever there is something to say or to show."""
+    """The transfer of one part into its file. `run` gives a message, or None for mere progress."""
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class Run:
         self._retry_later = retry_later
         self._on_end = on_end
         self._speed = Speed()
-        self._scope = CallScope(None)
+        self._scope = CallScope(None, endless=True)
         self._stream: PluginStream[InstallProgress] | None = None
         self._stopped = threading.Event()
         self._told = self._saved = 0.0
@@ -133,7 +133,7 @@ class Run:
         self._write(road=plan.road, revision=plan.revision, total=plan.bytes, completed=plan.already_here)
 
         def fetch(parts: Sequence[FilePart]) -> Generator[InstallProgress, None, tuple[Path, ...]]:
-            return self._downloader.fetch(parts, credential=credential, scope=self._scope)
+            return self._downloader.fetch(parts, credential=credential, scope=self._scope, owner=install.id)
 
         stream = self._plugins.install_model(plan, fetch, self._scope)
         self._stream = stream

@@ -282,7 +282,7 @@ class Installs:
 
     def _forget_partial(self, install: Install) -> None:
         if install.road == "import":
-            self._downloader.remove_partial(install.source, install.model, install.file)
+            self._downloader.remove_partial(install.id)
 
     def _check_when(self, when: When) -> None:
         if isinstance(when, WhenWindow):
