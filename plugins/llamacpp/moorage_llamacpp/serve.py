@@ -1,0 +1,57 @@
+"""The child process: loads one model and speaks the chat completions format on a loopback port.
+
+It reads one line of JSON from standard input, answers with one line on standard output, and ends when standard input
+ends, which it does however the parent ends. Nothing secret is in its arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+
+
+def main() -> None:
+    order = json.loads(sys.stdin.buffer.readline())
+    # llama.cpp prints to standard output, which is ours for one line.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        server = _start(order)
+    except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
+        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answer, flush=True)
+        os._exit(1)
+    print(json.dumps({"url": server.listening_address}), file=answer, flush=True)
+    threading.Event().wait()
+
+
+def _start(order: dict[str, object]) -> object:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = order["path"]
+    params.n_ctx = order["context_length"]
+    params.n_parallel = 1
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [order["key"]]
+    params.cors_origins = ""
+    params.ui = False
+    params.use_jinja = True
+    params.cache_ram_mib = 0  # its own cache of prompts takes up to 8 GiB
+    params.fit_params = False  # it would change the context length that was asked for
+    if order["threads"]:
+        params.cpuparams.n_threads = order["threads"]
+    return xllamacpp.Server(params)
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
