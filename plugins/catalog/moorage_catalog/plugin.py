@@ -1,29 +1,35 @@
-"""Nobody lists the models of a type that is searched: `huggingface: []`, and whoever tries is named."""
+"""The catalog policy: models that are found by search are never listed by hand.
+
+A list in a package is out of date the day after it is written, and puts its author's choice before the person's.
+"""
 
 from __future__ import annotations
 
 from moorage import Catalog, CatalogEntry, CatalogViolation, hookimpl
 
 TITLE = "Catalog policy"
-SEARCHED = "huggingface"
+ALWAYS_SEARCHED = "huggingface"  # also while the plugin that searches it is switched off
 
 
 @hookimpl
 def model_catalog() -> dict[str, list[CatalogEntry]]:
-    return {SEARCHED: []}
+    return {ALWAYS_SEARCHED: []}
 
 
 @hookimpl
 def review_catalog(catalog: Catalog) -> list[CatalogViolation]:
-    """Name every plugin that suggests models for a type whose models are found by search."""
-    searched = {SEARCHED, *catalog.searched}
+    searched = {ALWAYS_SEARCHED, *catalog.searched}
     return [
         CatalogViolation(
             plugin=suggestion.plugin,
             provider_type=suggestion.provider_type,
-            message=f"{suggestion.plugin} suggests {len(suggestion.entries)} models for {suggestion.provider_type}, "
-            f"whose models are found by search only. They are left out.",
+            message=f"The plugin {suggestion.plugin} suggests {_counted(len(suggestion.entries))} for "
+            f"{suggestion.provider_type}, whose models are found by search. Its suggestions are left out.",
         )
         for suggestion in catalog.suggestions
-        if suggestion.provider_type in searched and suggestion.entries
+        if suggestion.entries and suggestion.provider_type in searched
     ]
+
+
+def _counted(number: int) -> str:
+    return "a model" if number == 1 else f"{number} models"
