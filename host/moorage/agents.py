@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -127,7 +128,7 @@ class Agents:
             agent = Agent.model_validate(values)
         except ValidationError as error:
             raise InvalidInput("Some fields are not valid.", errors=field_errors(error)) from None
-        errors: list[FieldError] = []
+        errors: builtins.list[FieldError] = []
         if not agent.name.strip():
             errors.append(FieldError("name", "is required"))
         unknown = [name for name in agent.tools if name not in self._tools.known()]
@@ -138,7 +139,7 @@ class Agents:
             raise InvalidInput("Some fields are not valid.", errors=tuple(errors))
         return agent.model_copy(update={"name": agent.name.strip(), "tools": tuple(dict.fromkeys(agent.tools))}), config
 
-    def _check_llm(self, agent: Agent, errors: list[FieldError]) -> CheckedConfig | None:
+    def _check_llm(self, agent: Agent, errors: builtins.list[FieldError]) -> CheckedConfig | None:
         """Check model reference and options; the checked inline config, None for a saved provider."""
         llm, config = agent.llm, None
         try:

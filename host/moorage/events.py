@@ -94,7 +94,7 @@ class EventBus:
         self._recent: deque[Event] = deque(maxlen=replay)
         self._subscriptions: list[Subscription] = []
 
-    def publish(self, type: EventType, about: str, **data: Any) -> Event:
+    def publish(self, type: EventType, about: str, /, **data: Any) -> Event:
         """Publish a fact; `data` holds plain JSON values."""
         with self._lock:
             event = Event(id=self._next_id, type=type, at=self._clock(), about=about, data=data)

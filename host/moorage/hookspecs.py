@@ -46,7 +46,7 @@ class Hooks:
     """The hooks, in the order in which a plugin meets them."""
 
     @hookspec
-    def register_config(self) -> type[BaseModel] | None:  # type: ignore[empty-body]
+    def register_config(self) -> type[BaseModel] | None:
         """The model of the plugin's own settings: a form on *Plugins*, an instance in `context.config`.
 
         Called once at load; no I/O, 1 s. Derive it from `moorage.Config`; a field with

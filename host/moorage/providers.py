@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -75,17 +76,17 @@ class Providers:
 
     # -- provider types -----------------------------------------------------------------------------------------
 
-    def types(self) -> list[ProviderType]:
+    def types(self) -> builtins.list[ProviderType]:
         return [self._type_view(owner, spec) for owner, spec in self._plugins.specs().values()]
 
     def type(self, type: str) -> ProviderType:
         owner, spec = self._owner(type)
         return self._type_view(owner, spec)
 
-    def config_model(self, type: str) -> type[BaseModel]:
+    def config_model(self, type: str) -> builtins.type[BaseModel]:
         return self._owner(type)[1].config
 
-    def options_model(self, type: str) -> type[BaseModel]:
+    def options_model(self, type: str) -> builtins.type[BaseModel]:
         return self._owner(type)[1].options
 
     # -- saved providers ----------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ class Providers:
         model = getattr(checked.instance, "model", None)
         return Provider(id="", name=spec.label, type=type, config=checked.instance, model=model)
 
-    def models(self, id: str) -> list[ProviderModel]:
+    def models(self, id: str) -> builtins.list[ProviderModel]:
         return self._plugins.list_models(self.resolve(id))
 
     def test(
@@ -193,7 +194,7 @@ class Providers:
             raise InvalidInput("Say what to test.", errors=(FieldError("type", "is required without an id"),))
         return probe(self._plugins, provider)
 
-    def targets(self) -> list[SavedProvider]:
+    def targets(self) -> builtins.list[SavedProvider]:
         """The saved providers that can install models."""
         specs = self._plugins.specs()
         able = {type for type, (_, spec) in specs.items() if spec.capabilities.install}

@@ -122,7 +122,7 @@ class Server:
             raise AddressInUse(f"Moorage cannot listen on {self.host}:{self.port}.") from error
         finally:
             waiting.cancel()
-            server.stop()
+            server.stop()  # type: ignore[no-untyped-call]  # Granian has no annotation there
             with suppress(Exception):
                 await asyncio.wait_for(serving, 3.0)
             self._pool.shutdown(wait=False, cancel_futures=True)

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -151,9 +151,9 @@ class Turn:
             except Exception:
                 log.exception("a chat turn failed")
                 state = "failed"
-                end = _Ended("failed", "Moorage itself failed while answering.", "Try again; the log says more.")
-                self._close_message(end)
-                yield [ChatEvent("error", {"title": "The answer failed", "detail": end.error, "hint": end.hint})]
+                own = _Ended("failed", "Moorage itself failed while answering.", "Try again; the log says more.")
+                self._close_message(own)
+                yield [ChatEvent("error", {"title": "The answer failed", "detail": own.error, "hint": own.hint})]
             yield [ChatEvent("end", {"state": state})]
         finally:
             # Also reached by GeneratorExit: the one who watched has left.
@@ -194,7 +194,7 @@ class Turn:
             self._message = self._new_message()
         raise _Ended("incomplete", f"The agent stopped after {MAX_STEPS} rounds of tools.", "Ask it to go on.")
 
-    def _ask_model(self) -> Iterator[Batch]:
+    def _ask_model(self) -> Generator[Batch, None, _Step]:
         step = _Step(self._message, [], [], ToolCallAssembly())
         started = saved_at = time.monotonic()
         try:
@@ -311,7 +311,7 @@ class Turn:
         if self._repairs > MAX_REPAIRS:
             raise _Ended("incomplete", "The model keeps making tool calls that cannot be run.", "Try a larger model.")
 
-    def _wait_for_approval(self, call: ToolCall) -> Iterator[Batch]:
+    def _wait_for_approval(self, call: ToolCall) -> Generator[Batch, None, bool]:
         until = time.monotonic() + APPROVAL_SECONDS
         while True:
             with self._lock:

@@ -81,6 +81,11 @@ class PartFile:
 
     def close(self) -> None:
         """Keep what there is. Never raises: the sidecar then simply knows of fewer bytes."""
+        if self._file.closed:
+            return
+        if self.offset == 0:
+            self.discard()
+            return
         with suppress(OSError):
             self._sync()
         self._file.close()
@@ -147,11 +152,10 @@ class PartFile:
         self._sidecar_path.unlink(missing_ok=True)
 
     def _sync(self) -> None:
-        if not self._file.closed:
-            os.fsync(self._file.fileno())
-            self.sidecar.offset = self.offset
-            self.sidecar.write(self._sidecar_path)
-            self._synced_at = time.monotonic()
+        os.fsync(self._file.fileno())
+        self.sidecar.offset = self.offset
+        self.sidecar.write(self._sidecar_path)
+        self._synced_at = time.monotonic()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import orjson
 from pydantic import SecretStr
 
 from moorage.errors import AuthFailed, BadAnswer, InvalidConfig, MoorageError, Unreachable
-from moorage.http.addresses import ALLOWED, PUBLIC, Purpose, Reach, check_url
+from moorage.http.addresses import ALLOWED, PUBLIC, Purpose, Reach, check_url, reach_of_host, refuse
 from moorage.http.answers import Answer, Stream
 from moorage.http.body import unpacked
 from moorage.http.scope import CallScope, Exchange
@@ -118,6 +118,9 @@ class HttpClient:
         address = self._address(url, None)
         allowed = ALLOWED["download"]
         for hop in range(MOST_HOPS + 1):
+            reach = reach_of_host(address.host)
+            if reach is not None:  # also where a proxy makes the connection
+                refuse(address.host, reach, allowed)
             exchange = Exchange(self._scope, address.shown)
             exchange.expect(idle_timeout, idle_timeout)
             sent = self._headers(headers, key_for(address.origin), "identity", None)
@@ -130,7 +133,7 @@ class HttpClient:
             if address.scheme == "https" and following.scheme == "http":
                 raise InvalidConfig(f"Redirect refused: {address.shown} sent us on without encryption.")
             if hop == 0:
-                allowed = PUBLIC | pool.backend.seen
+                allowed = PUBLIC | pool.backend.seen | ({reach} if reach else set())
             address = following
         raise BadAnswer(f"{self._address(url, None).shown} sent us on more than {MOST_HOPS} times.")
 

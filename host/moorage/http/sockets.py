@@ -31,8 +31,8 @@ Resolver = Callable[..., Iterable[tuple[Any, ...]]]
 class Backend(httpcore.NetworkBackend):
     """Opens the connections of one pool. `current` is the exchange of the calling thread.
 
-    `allowed` says how far it may reach; `seen` what its connections did reach. A pool that goes through a proxy has
-    `to_proxy` set: its connections all end there.
+    `allowed` says how far it may reach; `seen` how far it did. A pool that goes through a proxy has `to_proxy` set: its
+    connections all end there, and the proxy resolves the names.
     """
 
     def __init__(
@@ -59,7 +59,8 @@ class Backend(httpcore.NetworkBackend):
         sock = _connect_first(addresses, port, exchange, until, where)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         exchange.connected = True
-        self.seen.update(classify(address) for address in addresses)
+        if not self._to_proxy:
+            self.seen.update(classify(address) for address in addresses)
         return SocketStream(sock, self._current)
 
     def _addresses(self, host: str, port: int, exchange: Exchange, until: float) -> list[IPAddress]:

@@ -6,6 +6,7 @@ passed is refused, so that a run that was thought dead cannot speak for its succ
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -47,18 +48,18 @@ class InstallQueue:
     def count(self, *states: str) -> int:
         return self._documents.count({"state": list(states)})
 
-    def same(self, source: str, model: str, file: str, target: str) -> list[Install]:
+    def same(self, source: str, model: str, file: str, target: str) -> builtins.list[Install]:
         """Installs of the same file onto the same target, newest first."""
         where = {"source": source, "model": model, "file": file, "target": target}
         return list(self._documents.query(where, order_by="created_at", descending=True).items)
 
-    def waiting(self) -> list[Install]:
+    def waiting(self) -> builtins.list[Install]:
         """The queued ones, in the order in which they will run."""
         return sorted(self._documents.query({"state": "queued"}).items, key=lambda item: item.order)
 
-    def claim(self, running_per_target: Callable[[str], int], free: int, per_target: int = 1) -> list[Install]:
+    def claim(self, running_per_target: Callable[[str], int], free: int, per_target: int = 1) -> builtins.list[Install]:
         """Up to `free` queued installs become running, at most `per_target` at once on each target."""
-        claimed: list[Install] = []
+        claimed: builtins.list[Install] = []
         with self._lock:
             taken: dict[str, int] = {}
             for install in self.waiting():

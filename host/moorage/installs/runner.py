@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 from moorage.errors import (
     AuthFailed,
@@ -196,9 +197,9 @@ class Run:
                 "install.progressed", live.id, phase=live.phase, completed=live.completed, total=live.total
             )
 
-    def _write(self, **fields: object) -> None:
+    def _write(self, **fields: Any) -> None:
         live = self.live
-        progress = {
+        progress: dict[str, Any] = {
             "phase": live.phase,
             "completed": live.completed,
             "total": live.total,
@@ -212,7 +213,7 @@ class Run:
     def _failed(self, error: MoorageError) -> None:
         """By kind: wait and try again, ask the person, or fail with a hint."""
         failure = InstallFailure(code=error.code, message=str(error), hint=error.hint)
-        kept = {"completed": self.live.completed, "total": self.live.total}
+        kept: dict[str, Any] = {"completed": self.live.completed, "total": self.live.total}
         if isinstance(error, AuthFailed | Gated):
             self._wait("sign-in", failure, **kept)
         elif isinstance(error, DiskFull):
@@ -227,7 +228,7 @@ class Run:
             errors = "; ".join(item.message for item in error.errors) if isinstance(error, InvalidInput) else ""
             self._end_as_failed(failure.model_copy(update={"hint": failure.hint or errors or None}))
 
-    def _wait(self, reason: str, failure: InstallFailure, **fields: object) -> None:
+    def _wait(self, reason: str, failure: InstallFailure, **fields: Any) -> None:
         self.live = self._queue.change(
             self.live.id, attempt=self.live.attempt, state="waiting", reason=reason, error=failure, **fields
         )

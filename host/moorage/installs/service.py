@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -130,11 +131,11 @@ class Installs:
         page = self._queue.list(states, limit=limit, cursor=cursor)
         return Page(items=tuple(self._with_progress(install) for install in page.items), next=page.next)
 
-    def queue(self) -> list[Install]:
+    def queue(self) -> builtins.list[Install]:
         """The queued ones in the order in which they will run."""
         return self._queue.waiting()
 
-    def active(self) -> list[Install]:
+    def active(self) -> builtins.list[Install]:
         """What runs, newest first, with its progress."""
         return list(self.list(("running",)).items)
 

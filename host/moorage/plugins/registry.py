@@ -5,6 +5,7 @@ pluggy's calls are untyped and stop at the first exception, so each plugin is ca
 
 from __future__ import annotations
 
+import builtins
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -97,13 +98,13 @@ class Plugins:
         self._records: dict[str, PluginRecord] = {}
         self._loaded_configs: dict[str, BaseModel | None] = {}
         self._listeners: dict[str, Listener] = {}
-        self._changed: list[Callable[[], None]] = []
+        self._changed: builtins.list[Callable[[], object]] = []
 
     # -- the life of plugins ------------------------------------------------------------------------------------
 
     def load_all(self) -> None:
         """Find and load everything, each plugin on a thread of its own, all within a few seconds."""
-        loading: list[tuple[PluginRecord, threading.Thread]] = []
+        loading: builtins.list[tuple[PluginRecord, threading.Thread]] = []
         for candidate in self._discover():
             record = PluginRecord(candidate, self._clock)
             if candidate.name in self._records:
@@ -159,13 +160,13 @@ class Plugins:
             for record in self._records.values():
                 self._retire(record)
 
-    def on_change(self, listener: Callable[[], None]) -> None:
+    def on_change(self, listener: Callable[[], object]) -> None:
         """Call `listener` after plugins were loaded or switched."""
         self._changed.append(listener)
 
     # -- what people see ----------------------------------------------------------------------------------------
 
-    def list(self) -> list[PluginView]:
+    def list(self) -> builtins.list[PluginView]:
         return [record.view() for record in self._ordered()]
 
     def get(self, name: str) -> PluginView:
@@ -217,7 +218,7 @@ class Plugins:
             raise Unsupported(f"{ref.source} cannot describe models.")
         return detail
 
-    def list_models(self, provider: Provider) -> list[ProviderModel]:
+    def list_models(self, provider: Provider) -> builtins.list[ProviderModel]:
         found = self._call(self._owner(provider.type), "list_models", list, provider=provider)
         return [] if found is None else found
 
@@ -231,8 +232,8 @@ class Plugins:
     def remove_model(self, provider: Provider, model: str) -> None:
         self._call(self._owner(provider.type), "remove_model", object, provider=provider, model=model)
 
-    def discover_providers(self) -> list[ProviderDraft]:
-        drafts: list[ProviderDraft] = []
+    def discover_providers(self) -> builtins.list[ProviderDraft]:
+        drafts: builtins.list[ProviderDraft] = []
         for record in self._ordered():
             if "discover_providers" in record.hooks and record.callable:
                 try:
@@ -241,8 +242,8 @@ class Plugins:
                     logging.getLogger("moorage.plugins").info("discovery by %s failed", record.name, exc_info=True)
         return drafts
 
-    def review_catalog(self, catalog: Catalog) -> list[CatalogViolation]:
-        violations: list[CatalogViolation] = []
+    def review_catalog(self, catalog: Catalog) -> builtins.list[CatalogViolation]:
+        violations: builtins.list[CatalogViolation] = []
         for record in self._ordered():
             if "review_catalog" in record.hooks and record.callable:
                 try:

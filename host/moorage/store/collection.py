@@ -159,7 +159,7 @@ class FileCollection(Generic[D]):
             os.link(self._path, backup)
             self._backed = True
 
-    def _ordered(self, order_by: str | None, descending: bool) -> list[D]:
+    def _ordered(self, order_by: str | None, descending: bool) -> Sequence[D]:
         with self._lock:
             key = (order_by, descending)
             if key not in self._orders:

@@ -143,7 +143,8 @@ def _next_cursor(response: HttpResponse) -> str | None:
     match = _NEXT.search(response.headers.get("link", ""))
     if match is None:
         return None
-    return (parse_qs(urlsplit(match[1]).query).get("cursor") or [None])[0]
+    cursors = parse_qs(urlsplit(match[1]).query).get("cursor")
+    return cursors[0] if cursors else None
 
 
 def _path(id: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import SecretStr
 
@@ -232,7 +233,7 @@ class Engine:
                 return f"{said[-1].strip()[-300:]}."
         return f"{error}."
 
-    def _open_log(self) -> subprocess.Popen[bytes] | object:
+    def _open_log(self) -> BinaryIO:
         if self._log_path.exists() and self._log_path.stat().st_size > LOG_LIMIT:
             self._log_path.unlink()
         return os.fdopen(os.open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+from typing import Any
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     threading.Event().wait()
 
 
-def _start(order: dict[str, object]) -> object:
+def _start(order: dict[str, Any]) -> Any:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
