@@ -1,0 +1,54 @@
+"""What every template may use: formats, badges, pictures and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from jinja2 import Environment
+
+from moorage_web import badges, formats, markdown, render
+
+
+def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Callable[[], tzinfo]) -> None:
+    """Add our filters and globals to a Jinja environment.
+
+    `now` is the time (UTC-aware), `zone` the person's time zone from the settings; both are asked at every use.
+    Filters: compact, count, size, size_text, speed, parameters, duration, exact, ago, clock, markdown.
+    Globals: badge_for,
+    percent, plural, query_url, fit_bar, disk_bar, share_bar, sparkline, hours_strip.
+    """
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters.update(
+        compact=formats.compact,
+        count=formats.count_markup,
+        size=formats.size_markup,
+        size_text=formats.size,
+        speed=formats.speed,
+        parameters=formats.parameters,
+        duration=formats.duration,
+        exact=formats.exact,
+        ago=lambda moment: formats.time_markup(moment, now(), zone()),
+        clock=lambda moment: formats.clock(moment, zone()),
+        markdown=markdown.render,
+        groupby_order=_runs,
+    )
+    environment.globals.update(
+        badge_for=badges.badge_for,
+        percent=formats.percent,
+        plural=formats.plural,
+        query_url=formats.query_url,
+        fit_bar=render.fit_bar,
+        disk_bar=render.disk_bar,
+        share_bar=render.share_bar,
+        sparkline=render.sparkline,
+        hours_strip=render.hours_strip,
+    )
+
+
+def _runs(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """Neighbours with the same attribute, in the order in which they came; Jinja's own groupby sorts."""
+    return [(key, list(run)) for key, run in groupby(items, key=attrgetter(attribute))]
