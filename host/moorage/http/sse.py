@@ -24,6 +24,7 @@ def events(
     """
     begun: list[bytes] = []  # of a block whose end has not come yet
     size = 0
+    carried = b""
     after_cr = False
     for chunk in _without_bom(chunks):
         if after_cr and chunk.startswith(b"\n"):
@@ -35,10 +36,8 @@ def events(
             continue
         if not chunk.startswith(b":"):
             heard()
-        if begun and begun[-1].endswith(b"\n"):  # the two ends of a blank line may be in two chunks
-            chunk = begun.pop() + chunk
-            size = sum(map(len, begun))
-        *blocks, rest = chunk.split(b"\n\n")
+        *blocks, rest = (carried + chunk).split(b"\n\n")
+        carried = b""
         for block in blocks:
             if begun:
                 begun.append(block)
@@ -48,6 +47,8 @@ def events(
                 yield ServerSentEvent("message", block[6:].decode(errors="replace"))
             elif (event := parse(block)) is not None:
                 yield event
+        if rest.endswith(b"\n"):  # the two ends of a blank line may be in two chunks
+            rest, carried = rest[:-1], b"\n"
         if rest:
             begun.append(rest)
             size += len(rest)
