@@ -98,6 +98,7 @@ class Plugins:
         self._records: dict[str, PluginRecord] = {}
         self._loaded_configs: dict[str, BaseModel | None] = {}
         self._listeners: dict[str, Listener] = {}
+        self._admitted: set[str] = set()
         self._changed: builtins.list[Callable[[], object]] = []
 
     # -- the life of plugins ------------------------------------------------------------------------------------
@@ -130,8 +131,9 @@ class Plugins:
                 stuck.fail(f"It did not finish loading within {LOAD_SECONDS:g} s.", "Update or uninstall the plugin.")
                 stuck.note_failure("load", stuck.error or "")
                 self._records[record.name] = stuck
-        for name in sorted(self._records):
-            self._admit(self._records[name])
+        # Ours first: a stranger cannot take the place of one of them.
+        for record in sorted(self._records.values(), key=lambda r: (not r.candidate.first_party, r.name)):
+            self._admit(record)
 
     def enable(self, name: str) -> PluginView:
         record = self._record(name)
@@ -319,6 +321,7 @@ class Plugins:
         if record.state == "ready":
             self._apply_config(record)
         if record.state in ("ready", "needs-config"):
+            self._admitted.add(record.name)
             if "on_event" in record.hooks:
                 self._listeners[record.name] = Listener(record, self._events)
             self._events.publish("plugin.loaded", record.name, state=record.state)
@@ -340,11 +343,11 @@ class Plugins:
 
     def _refuse_conflicts(self, record: PluginRecord) -> None:
         for other in self._ordered():
-            if other is record or not other.hooks or other.state not in ("ready", "needs-config"):
+            if other is record or other.name not in self._admitted:
                 continue
             taken = {spec.type for spec in other.specs} & {spec.type for spec in record.specs}
             taken |= {tool.name for tool in other.tools} & {tool.name for tool in record.tools}
-            if taken and (other.candidate.first_party, other.name) >= (record.candidate.first_party, ""):
+            if taken:
                 names = ", ".join(sorted(taken))
                 unload(record, self._manager)
                 record.fail(f"{names} is registered by the plugin {other.name} already.", "Remove one of the two.")
@@ -376,6 +379,7 @@ class Plugins:
         if listener is not None:
             listener.close()
         self._loaded_configs.pop(record.name, None)
+        self._admitted.discard(record.name)
         unload(record, self._manager)
 
     def _switch(self, name: str, *, disabled: bool) -> None:

@@ -1,0 +1,316 @@
+"""Plugins that cannot be used: refused one by one, with the reason, while everything else goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage import CatalogEntry, CompletionRequest, Config, ProviderSpec, SearchPage, SearchQuery, hookimpl
+from moorage.errors import Missing, PluginFailed
+from moorage.host import Host
+from moorage.plugins.discovery import Candidate
+from moorage.settings import Settings
+from tests.conftest import MakeHost, candidate
+
+
+def module(**functions: Callable[..., Any]) -> types.ModuleType:
+    """A plugin module with these hooks, marked."""
+    made = types.ModuleType("plugin_under_test")
+    for name, function in functions.items():
+        setattr(made, name, hookimpl(function))
+    return made
+
+
+def state(host: Host, name: str) -> tuple[str, str]:
+    view = host.plugins.get(name)
+    return view.state, f"{view.error} {view.hint}"
+
+
+class Good(Config):
+    model: str = "m"
+
+
+def good_provider() -> list[ProviderSpec]:
+    return [ProviderSpec(type="good", label="Good", config=Good)]
+
+
+async def async_hook() -> None: ...
+
+
+def misspelt() -> list[ProviderSpec]:
+    return []
+
+
+def keyword_only(*, query: SearchQuery) -> None: ...
+
+
+def unknown_argument(query: SearchQuery, surprise: int) -> None: ...
+
+
+REFUSED = [
+    ("misspelt", module(register_providers=misspelt), "Did you mean register_provider?"),
+    ("async", module(register_config=async_hook), "async function"),
+    ("keyword", module(search_models=keyword_only), "keyword-only"),
+    ("argument", module(search_models=unknown_argument), "surprise"),
+    ("empty", types.ModuleType("empty"), "implements no hook"),
+    ("wrong-type", module(register_provider=lambda: ["x"]), "list of ProviderSpec"),
+    ("wrong-config", module(register_config=lambda: {"a": 1}), "pydantic model"),
+    ("raises", module(register_provider=lambda: 1 / 0), "ZeroDivisionError"),
+]
+
+
+@pytest.mark.parametrize(("name", "plugin", "reason"), REFUSED, ids=[name for name, _, _ in REFUSED])
+def test_refused_with_the_reason(make_host: MakeHost, name: str, plugin: object, reason: str) -> None:
+    host = make_host(plugins={name: plugin, "good": module(register_provider=good_provider)}, only=True)
+    found, why = state(host, name)
+    assert found == "failed"
+    assert reason in why
+    assert host.plugins.get(name).last_failures
+    assert state(host, "good")[0] == "ready"
+
+
+def test_a_wrapper_is_refused(make_host: MakeHost) -> None:
+    made = types.ModuleType("wraps")
+
+    def register_provider() -> Iterator[None]:
+        yield
+
+    made.register_provider = hookimpl(wrapper=True)(register_provider)  # type: ignore[attr-defined]
+    host = make_host(plugins={"wraps": made}, only=True)
+    assert state(host, "wraps")[0] == "failed"
+    assert "wrapper" in state(host, "wraps")[1]
+
+
+def test_failing_import_keeps_the_traceback(tmp_path: Path) -> None:
+    def load() -> object:
+        raise ImportError("libfoo.so: cannot open shared object file")
+
+    broken = Candidate(name="broken", api_version=1, load=load, distribution="d", version="1")
+    with Host.open(Settings(home=tmp_path), discover=lambda: [broken], environment={}) as host:
+        view = host.plugins.get("broken")
+        assert view.state == "failed"
+        assert "libfoo.so" in (view.error or "")
+        assert "Traceback" in (view.last_failures[0].trace or "")
+
+
+def test_another_api_version_is_not_imported(tmp_path: Path) -> None:
+    def load() -> object:
+        raise AssertionError("it was imported")
+
+    future = Candidate(name="future", api_version=2, load=load)
+    with Host.open(Settings(home=tmp_path), discover=lambda: [future], environment={}) as host:
+        found, why = state(host, "future")
+        assert found == "incompatible"
+        assert "v2" in why
+        assert "v1" in why
+
+
+def test_a_hanging_import_does_not_hold_up_the_start(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def load() -> object:
+        threading.current_thread().name = "hang-import"
+        release.wait(30)
+        return module(register_provider=good_provider)
+
+    stuck = Candidate(name="stuck", api_version=1, load=load)
+    started = time.monotonic()
+    others = [candidate("good", module(register_provider=good_provider))]
+    with Host.open(Settings(home=tmp_path), discover=lambda: [stuck, *others], environment={}) as host:
+        assert time.monotonic() - started < 5.0
+        assert state(host, "stuck")[0] == "failed"
+        assert "did not finish loading" in state(host, "stuck")[1]
+        assert state(host, "good")[0] == "ready"
+        release.set()
+
+
+def test_two_plugins_cannot_have_one_provider_type(make_host: MakeHost) -> None:
+    plugins = {"a": module(register_provider=good_provider), "b": module(register_provider=good_provider)}
+    host = make_host(plugins=plugins, only=True)
+    assert state(host, "a")[0] == "ready"
+    found, why = state(host, "b")
+    assert found == "failed"
+    assert "plugin a" in why
+
+
+def test_a_strangers_plugin_cannot_take_a_type_of_ours(make_host: MakeHost) -> None:
+    def take() -> list[ProviderSpec]:
+        return [ProviderSpec(type="huggingface", label="Mine", config=Good)]
+
+    host = make_host(plugins={"aaa": module(register_provider=take)})
+    assert state(host, "aaa")[0] == "failed"
+    assert host.plugins.specs()["huggingface"][0] == "huggingface"
+
+
+def test_switching_off_and_on_again_is_remembered(make_host: MakeHost, tmp_path: Path) -> None:
+    plugins: dict[str, object] = {"good": module(register_provider=good_provider)}
+    host = make_host(plugins=plugins, only=True, home=tmp_path)
+    assert host.plugins.disable("good").state == "disabled"
+    assert "good" not in host.plugins.specs()
+    host.close()
+    host = make_host(plugins=plugins, only=True, home=tmp_path)
+    assert state(host, "good")[0] == "disabled"
+    assert host.plugins.enable("good").state == "ready"
+    assert "good" in host.plugins.specs()
+    with pytest.raises(Missing):
+        host.plugins.enable("nobody")
+
+
+def test_safe_mode_loads_our_own_only(make_host: MakeHost) -> None:
+    host = make_host(plugins={"good": module(register_provider=good_provider)}, safe_mode=True)
+    assert state(host, "good")[0] == "disabled"
+    assert "Safe mode" in state(host, "good")[1]
+    assert state(host, "huggingface")[0] == "ready"
+
+
+def test_required_settings_are_a_state_of_their_own(make_host: MakeHost) -> None:
+    class Needs(Config):
+        url: str
+
+    def search_models(query: SearchQuery, context: Any) -> SearchPage:
+        return SearchPage(results=(), notice=context.config.url)
+
+    plugin = module(register_config=lambda: Needs, search_models=search_models)
+    host = make_host(plugins={"needs": plugin}, only=True)
+    assert state(host, "needs")[0] == "needs-config"
+    assert "url is required" in state(host, "needs")[1]
+    host.plugins.save_config("needs", {"url": "http://x"}, 0)
+    assert state(host, "needs")[0] == "ready"
+    assert host.search.search(SearchQuery(text="x")).sources[0].notice == "http://x"
+
+
+def test_calls_are_contained(make_host: MakeHost) -> None:
+    """One that raises, one that returns nonsense, one that hangs: each is named, and the good one answers."""
+    release = threading.Event()
+
+    def hang(query: SearchQuery) -> None:
+        threading.current_thread().name = "hang-search"
+        release.wait(60)
+
+    plugins: dict[str, object] = {
+        "bad": module(search_models=lambda query: 1 / 0),
+        "nonsense": module(search_models=lambda query: "what"),
+        "hangs": module(search_models=hang),
+        "works": module(search_models=lambda query: SearchPage(results=())),
+    }
+    host = make_host(plugins=plugins, only=True)
+    from moorage.plugins import registry
+
+    deadline = {**registry.SECONDS, "search_models": 0.3}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "SECONDS", deadline)
+        outcome = host.search.search(SearchQuery(text="x"))
+        told = {status.source: status for status in outcome.sources}
+        assert told["works"].ok
+        assert "ZeroDivisionError" in (told["bad"].error or "")
+        assert "not SearchPage" in (told["nonsense"].error or "")
+        assert "did not answer within 0.3 s" in (told["hangs"].error or "")
+        again = {s.source: s for s in host.search.search(SearchQuery(text="y")).sources}
+        assert "still busy" in (again["hangs"].error or "")
+        assert "ZeroDivisionError" in (host.plugins.get("bad").last_failures[0].trace or "")
+        release.set()
+
+
+def test_repeated_failures_open_the_breaker(make_host: MakeHost) -> None:
+    calls = []
+
+    def fail(query: SearchQuery) -> None:
+        calls.append(query)
+        raise RuntimeError("no")
+
+    host = make_host(plugins={"bad": module(search_models=fail)}, only=True)
+    for number in range(8):
+        with pytest.raises(Exception, match=r"no|left alone"):
+            host.search.search(SearchQuery(text=str(number)))
+    assert len(calls) == 5
+    with pytest.raises(PluginFailed, match="left alone"):
+        host.plugins.search_models("bad", SearchQuery(text="z"))
+
+
+def test_events_come_in_order_and_a_slow_listener_delays_nobody(make_host: MakeHost) -> None:
+    got: list[str] = []
+    enough = threading.Event()
+    release = threading.Event()
+
+    def listen(event: Any) -> None:
+        got.append(event.type)
+        if event.type == "settings.saved":
+            enough.set()
+
+    def stuck(event: Any) -> None:
+        threading.current_thread().name = "hang-on-event"
+        release.wait(30)
+
+    def bad(event: Any) -> None:
+        raise RuntimeError("never mind")
+
+    plugins: dict[str, object] = {
+        "a": module(on_event=listen),
+        "b": module(on_event=stuck),
+        "c": module(on_event=bad),
+        "good": module(register_provider=good_provider),
+    }
+    host = make_host(plugins=plugins, only=True)
+    started = time.monotonic()
+    made = host.providers.create("One", "good", {})
+    host.providers.delete(made.id)
+    host.preferences.save({"contextLength": 8192})
+    assert time.monotonic() - started < 1.0
+    assert enough.wait(5)
+    assert [kind for kind in got if not kind.startswith("plugin.")] == [
+        "provider.saved",
+        "provider.removed",
+        "settings.saved",
+    ]
+    release.set()
+
+
+def test_two_hosts_live_in_one_test(make_host: MakeHost, tmp_path: Path) -> None:
+    plugin = module(register_provider=good_provider)
+    one = make_host(home=tmp_path / "1", plugins={"good": plugin}, only=True)
+    two = make_host(home=tmp_path / "2", plugins={"good": plugin}, only=True)
+    one.providers.create("Mine", "good", {})
+    assert [view.name for view in one.providers.list().items] == ["Mine"]
+    assert two.providers.list().items == ()
+
+
+def test_a_catalog_for_a_searched_type_is_a_violation(make_host: MakeHost) -> None:
+    def catalog() -> dict[str, list[CatalogEntry]]:
+        return {"huggingface": [CatalogEntry(model="acme/sneaky")], "good": [CatalogEntry(model="fine")]}
+
+    plugin = module(model_catalog=catalog, register_provider=good_provider)
+    host = make_host(plugins={"sneaky": plugin})
+    subscription = host.events.subscribe(after=0)
+    view = host.catalog.view()
+    assert view.catalog["huggingface"] == ()
+    assert [entry.model for entry in view.catalog["good"]] == ["fine"]
+    assert [(v.plugin, v.provider_type) for v in view.violations] == [("sneaky", "huggingface")]
+    assert "acme/sneaky" not in view.model_dump_json()
+    kinds = set()
+    for event in subscription:
+        kinds.add((event.type, event.about))
+        if event.type == "catalog.violated":
+            break
+    assert ("catalog.violated", "sneaky") in kinds
+    # Also without the policy plugin nothing gets in.
+    host.plugins.disable("catalog")
+    assert host.catalog.view().catalog["huggingface"] == ()
+
+
+def test_a_generator_is_contained_too(make_host: MakeHost) -> None:
+    def complete(request: CompletionRequest) -> Iterator[Any]:
+        yield from ()
+        raise KeyError("lost")
+
+    host = make_host(plugins={"good": module(register_provider=good_provider, complete=complete)}, only=True)
+    result = host.providers.test(type="good", config={})
+    assert not result.ok
+    assert result.error is not None
+    assert "KeyError" in result.error.message
+    assert "KeyError" in (host.plugins.get("good").last_failures[0].trace or "")
