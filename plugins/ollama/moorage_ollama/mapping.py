@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from moorage import ProviderModel
 from moorage_ollama.wire import Installed
 
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMBT])\s*", re.IGNORECASE)
-_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMBT]?)\s*", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def provider_model(row: Installed, known: Known | None, loaded: Collection[str] 
 
 
 def parameters(text: str) -> int | None:
-    """The number of weights in `7.6B`, `137M`, `2.81T`; None for anything else."""
+    """The number of weights in `7.6B`, `137M`, `2.81T`, `116829156672`; None for anything else."""
     found = _AMOUNT.fullmatch(text)
     return round(float(found[1]) * _UNITS[found[2].upper()]) if found else None
 

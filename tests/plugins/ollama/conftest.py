@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ class ScriptedOllama(FakeServer):
 
     def bodies(self, path: str) -> list[Any]:
         return [seen.json for seen in self.seen("POST", path)]
+
+    def wait_until_left(self, path: str) -> None:
+        """Return when the client of the first request to `path` has closed its connection."""
+        until = time.monotonic() + 3
+        while self.seen("POST", path)[0].closed_at is None:
+            assert time.monotonic() < until, "the server still believes that somebody listens"
+            time.sleep(0.01)
 
     def _tags(self, exchange: Exchange) -> None:
         exchange.json(200, {"models": self.models})
