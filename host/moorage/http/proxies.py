@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from ssl import SSLContext
 from urllib.parse import unquote, urlsplit
 
 import httpcore
 
-from moorage.errors import InvalidConfig
 from moorage.http.addresses import literal, reach_of_host
 from moorage.http.urls import WebAddress, parse_url
 
@@ -44,16 +44,15 @@ def _matches(entry: str, address: WebAddress) -> bool:
     return address.host == name or address.host.endswith(f".{name}")
 
 
-def httpcore_proxy(url: str) -> httpcore.Proxy:
+def httpcore_proxy(url: str, tls: SSLContext | None) -> httpcore.Proxy:
     """What httpcore needs to know; user and password may stand in the URL."""
     parts = urlsplit(url)
     plain = parse_url(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
-    if parts.username is None:
-        auth = None
-    else:
+    auth = None
+    if parts.username is not None:
         auth = (unquote(parts.username).encode(), unquote(parts.password or "").encode())
-    if plain.scheme not in ("http", "https"):
-        raise InvalidConfig("The proxy must be an http:// or https:// address.", hint="Correct it in the settings.")
     return httpcore.Proxy(
-        url=httpcore.URL(scheme=plain.scheme, host=plain.host, port=plain.port, target="/"), auth=auth
+        url=httpcore.URL(scheme=plain.scheme, host=plain.host, port=plain.port, target="/"),
+        auth=auth,
+        ssl_context=tls if plain.scheme == "https" else None,
     )

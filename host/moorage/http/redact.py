@@ -12,12 +12,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE), rf"\1 {_HIDDEN}"),
     (
         re.compile(
-            r"\b(x-api-key|api-key|x-goog-api-key|(?:proxy-)?authorization|(?:set-)?cookie)"
-            r"([\"']?\s*[:=,]\s*b?[\"']?)(?!Bearer |Basic )[^\s\"']+",
+            r"\b(x-api-key|api-key|x-goog-api-key|(?:proxy-)?authorization)"
+            r"((?>[\"']?\s*[:=,]\s*(?:b?[\"'])?))(?!Bearer |Basic )[^\s\"']+",
             re.IGNORECASE,
         ),
         rf"\1\2{_HIDDEN}",
     ),
+    (re.compile(r"\b((?:set-)?cookie[\"']?\s*[:,]\s*(?:b?[\"'])?)[^\r\n\"']+", re.IGNORECASE), rf"\1{_HIDDEN}"),
     (re.compile(r"(https?://)[^\s/@\"'<>]+@"), rf"\1{_HIDDEN}@"),
     (re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+"), rf"\1?{_HIDDEN}"),
 )

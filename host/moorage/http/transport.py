@@ -37,7 +37,7 @@ class Pool:
         self.backend = Backend(current, resolver, allowed, to_proxy=proxy is not None)
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
-            proxy=None if proxy is None else httpcore_proxy(proxy),
+            proxy=None if proxy is None else httpcore_proxy(proxy, tls),
             max_connections=None,
             max_keepalive_connections=0 if own else KEPT_CONNECTIONS,
             keepalive_expiry=KEPT_SECONDS,
