@@ -36,6 +36,13 @@ def parameters(weights: int | None) -> str:
     return _scaled(weights, 1000, ("", "K", "M", "B", "T"), whole="")
 
 
+def context(tokens: int | None) -> str:
+    """A context length as model cards write it: 128K for 131,072; else all digits."""
+    if tokens is None:
+        return _UNKNOWN
+    return f"{tokens // 1024}K" if tokens >= 1024 and tokens % 1024 == 0 else exact(tokens)
+
+
 def duration(seconds: float | None) -> str:
     """A length of time, in seconds: 0.4 s, 12 s, 12 min, 3 h 20 min, 2 days."""
     if seconds is None:

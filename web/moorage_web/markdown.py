@@ -19,7 +19,24 @@ from markupsafe import Markup, escape
 
 _SCHEMES = {"http", "https", "mailto"}
 _TAGS = {
-    *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "div", "button"),
+    *(
+        "p",
+        "span",
+        "br",
+        "hr",
+        "em",
+        "strong",
+        "s",
+        "code",
+        "pre",
+        "blockquote",
+        "ul",
+        "ol",
+        "li",
+        "a",
+        "div",
+        "button",
+    ),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {
@@ -29,7 +46,7 @@ _ATTRIBUTES = {
     "div": {"class", "tabindex"},
     "button": {"class", "type", "data-copy"},
 }
-_COPY = '<button type="button" class="button button-small" data-copy>Copy</button>'
+_COPY = '<button type="button" class="button button-quiet button-small needs-js" data-copy>Copy</button>'
 
 
 class Renderer(RendererHTML):
@@ -45,7 +62,8 @@ class Renderer(RendererHTML):
         words = tokens[idx].info.split()
         language = "".join(letter for letter in words[0] if letter.isalnum() or letter in "+#-") if words else ""
         css = f' class="language-{escape(language)}"' if language else ""
-        return f'<div class="code">{_COPY}<pre><code{css}>{escape(tokens[idx].content)}</code></pre></div>\n'
+        head = f"<p><span>{escape(language) or 'Code'}</span>{_COPY}</p>"
+        return f'<div class="code">{head}<pre><code{css}>{escape(tokens[idx].content)}</code></pre></div>\n'
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return self.fence(tokens, idx, options, env)

@@ -17,7 +17,7 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
     """Add our filters and globals to a Jinja environment.
 
     `now` is the time (UTC-aware), `zone` the person's time zone from the settings; both are asked at every use.
-    Filters: compact, count, size, size_text, speed, parameters, duration, exact, ago, clock, markdown.
+    Filters: compact, count, size, size_text, speed, parameters, context, duration, exact, ago, clock, markdown.
     Globals: badge_for,
     percent, plural, query_url, fit_bar, disk_bar, share_bar, sparkline, hours_strip.
     """
@@ -29,6 +29,7 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
         size_text=formats.size,
         speed=formats.speed,
         parameters=formats.parameters,
+        context=formats.context,
         duration=formats.duration,
         exact=formats.exact,
         ago=lambda moment: formats.time_markup(moment, now(), zone()),

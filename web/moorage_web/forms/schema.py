@@ -104,7 +104,7 @@ def as_option(value: Any) -> str:
 def label_of(key: str, title: str | None) -> str:
     """The schema's title where its author wrote one; else the name as a sentence: `apiKey` is 'API key'."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", " ", key).strip().split()
-    if title and title.lower() != " ".join(words).lower():
+    if title and title.replace(" ", "").lower() != "".join(words).lower():
         return title
     text = " ".join(word.upper() if word.lower() in _ACRONYMS else word.lower() for word in words)
     return text[:1].upper() + text[1:]
