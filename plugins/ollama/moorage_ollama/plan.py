@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from moorage import Disk, InstallPlan, InstallRequest, Problem
+from moorage import Disk, InstallPlan, InstallRequest, ModelDetail, Problem
 from moorage_ollama.names import HUB, name_problems, pull_name
 
-_ELSEWHERE = "Choose a model without a gate, or install this one with the built-in engine."
+_GATED = (
+    "Install it with the built-in engine, or choose a model without a gate. If the Ollama server's own SSH key is "
+    "registered at huggingface.co/settings/keys, ask for the road pull."
+)
 
 
 def plan(request: InstallRequest) -> InstallPlan:
@@ -51,19 +54,28 @@ def _problems(request: InstallRequest) -> tuple[Problem, ...]:
         )
         return tuple(found)
     found += name_problems(model, request.file)
-    if model.gated or model.gate.state in ("sign-in", "accept-licence", "refused"):
+    # Whether the server's own key may, cannot be seen from here: who asks for the pull by name knows more than we do.
+    if _is_gated(model) and request.road != "pull":
         found.append(
             Problem(
                 code="gated",
                 message=f"{model.id} is gated or private, and Ollama cannot use your Hub token to get it.",
-                hint=_ELSEWHERE,
+                hint=_GATED,
             )
         )
     return tuple(found)
 
 
+def _is_gated(model: ModelDetail) -> bool:
+    """An open gate is open to our token, which Ollama does not have."""
+    return bool(model.gated) or model.gate.state in ("sign-in", "accept-licence", "refused")
+
+
 def _note(request: InstallRequest) -> str | None:
+    notes = []
+    if _is_gated(request.model):
+        notes.append("The Hub gives this model to the Ollama server only if the server's own key has access.")
     url = request.model.url
-    if url is None or url.startswith(HUB):
-        return None
-    return "Ollama downloads from hf.co itself; the mirror that Moorage searches is not used."
+    if url is not None and not url.startswith(HUB):
+        notes.append("Ollama downloads from hf.co itself; the mirror that Moorage searches is not used.")
+    return " ".join(notes) or None

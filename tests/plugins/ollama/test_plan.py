@@ -81,6 +81,9 @@ def test_a_gate_stands_in_the_way_whatever_our_own_token_may(fields: dict[str, A
     file = model_file("m-Q8_0.gguf", "Q8_0")
     plan = planned(model_detail("org/m", file, **fields), file)
     assert [problem.code for problem in plan.problems] == ["gated"]
+    asked_for = planned(model_detail("org/m", file, **fields), file, road="pull")  # the server's key may be known
+    assert asked_for.ok
+    assert "own key" in (asked_for.note or "")
 
 
 def test_the_road_that_is_not_there_yet_is_refused_plainly() -> None:
