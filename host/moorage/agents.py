@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -104,6 +104,9 @@ class Agents:
 
     def stored(self, id: str) -> Agent:
         return self._agent(id)
+
+    def stored_all(self) -> Sequence[Agent]:
+        return self._documents.list()
 
     def resolve(self, agent: Agent) -> tuple[Provider, BaseModel]:
         """The provider that answers for an agent, with its secrets, and the agent's options as the type's model."""

@@ -18,22 +18,9 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from moorage.errors import FieldError, InvalidInput, MoorageError
+from moorage.errors import field_errors as field_errors
 from moorage.http import check_url, origin
 from moorage.secrets import SecretStore
-
-
-def field_errors(error: ValidationError, prefix: str = "") -> tuple[FieldError, ...]:
-    """Pydantic's errors with dotted camelCase paths and sentences that do not repeat the input."""
-    found = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        path = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "tagged-")))
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "is not a known field"
-        elif item["type"] == "missing":
-            message = "is required"
-        found.append(FieldError(".".join(filter(None, (prefix, path))), message))
-    return tuple(found)
 
 
 def secret_fields(model: type[BaseModel]) -> dict[str, str]:
@@ -47,6 +34,11 @@ def _mentions(annotation: Any, wanted: type) -> bool:
     if get_origin(annotation) in (Union, types.UnionType):
         return any(_mentions(part, wanted) for part in get_args(annotation))
     return annotation is wanted
+
+
+def _is_mask(value: Any) -> bool:
+    """A secret as `shown` has it, sent back unchanged."""
+    return isinstance(value, dict) and isinstance(value.get("set"), bool) and set(value) <= {"set", "hint"}
 
 
 def endpoint_fields(model: type[BaseModel]) -> dict[str, str]:
@@ -88,7 +80,7 @@ class Configs:
         errors = [
             FieldError(f"{prefix}.{key}", "must be text")
             for key in secret
-            if not isinstance(values.get(key), str | dict | None)
+            if not isinstance(values.get(key), str | None) and not _is_mask(values[key])
         ]
         new = {key: SecretStr(values[key].strip()) for key in secret if isinstance(values.get(key), str)}
         new = {key: value for key, value in new.items() if value.get_secret_value()}

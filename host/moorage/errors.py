@@ -30,6 +30,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from pydantic import ValidationError
+
 Part = Literal["host", "key", "model", "credits", "answer"]
 
 
@@ -39,6 +41,20 @@ class FieldError:
 
     field: str
     message: str
+
+
+def field_errors(error: ValidationError, prefix: str = "") -> tuple[FieldError, ...]:
+    """Pydantic's errors with dotted camelCase paths and sentences that do not repeat the input."""
+    found = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "tagged-")))
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "is not a known field"
+        elif item["type"] == "missing":
+            message = "is required"
+        found.append(FieldError(".".join(filter(None, (prefix, path))), message))
+    return tuple(found)
 
 
 class MoorageError(Exception):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -93,6 +93,7 @@ class EventBus:
         self._next_id = 1
         self._recent: deque[Event] = deque(maxlen=replay)
         self._subscriptions: list[Subscription] = []
+        self._counts: Counter[str] = Counter()
 
     def publish(self, type: EventType, about: str, /, **data: Any) -> Event:
         """Publish a fact; `data` holds plain JSON values."""
@@ -100,6 +101,7 @@ class EventBus:
             event = Event(id=self._next_id, type=type, at=self._clock(), about=about, data=data)
             self._next_id += 1
             self._recent.append(event)
+            self._counts[type] += 1
             for subscription in self._subscriptions:
                 subscription.put(event)
         return event
@@ -115,6 +117,11 @@ class EventBus:
                         subscription.put(event)
             self._subscriptions.append(subscription)
         return subscription
+
+    def counts(self) -> dict[str, int]:
+        """How many events of each type there were since the start."""
+        with self._lock:
+            return dict(self._counts)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from moorage import __version__
+from moorage.access import Access
 from moorage.agents import Agents
 from moorage.catalog import CatalogService
 from moorage.chat import Chat
@@ -14,6 +15,8 @@ from moorage.clock import Clock, NewId, random_id, utc_now
 from moorage.configs import Configs
 from moorage.events import EventBus
 from moorage.fetch import Downloader
+from moorage.gateway import Gateway
+from moorage.health import Health
 from moorage.http import HttpDoor, ProxySettings
 from moorage.installs import Installs
 from moorage.installs.planner import Planner
@@ -99,6 +102,9 @@ class Host:
             lambda: self.preferences.current.parallel_installs,
             self.local.forget,
         )
+        self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock)
+        self.access = Access(self.store, home, settings.access_password(), clock)
+        self.health = Health(self.store, home, self.plugins, lambda: self.installs.running)
 
     @classmethod
     def open(

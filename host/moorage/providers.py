@@ -200,6 +200,9 @@ class Providers:
         able = {type for type, (_, spec) in specs.items() if spec.capabilities.install}
         return [saved for saved in self._documents.list() if saved.type in able]
 
+    def with_slug(self, slug: str) -> SavedProvider | None:
+        return next((saved for saved in self._documents.list() if saved.slug == slug), None)
+
     def is_preset(self, id: str) -> bool:
         return self._is_preset(self._saved(id))
 
@@ -268,7 +271,8 @@ class Providers:
         return specs[type][1]
 
     def _slugs(self) -> set[str]:
-        return {saved.slug for saved in self._documents.list()}
+        # `agent/…` names agents where models are listed for other programs.
+        return {"agent", *(saved.slug for saved in self._documents.list())}
 
     def _is_preset(self, saved: SavedProvider) -> bool:
         found = self._plugins.specs().get(saved.type)

@@ -143,6 +143,11 @@ class Installs:
         """How many run or wait for a person."""
         return self._queue.count("running", "queued", "waiting")
 
+    @property
+    def running(self) -> bool:
+        """Whether installs are taken up; false once it was closed."""
+        return not self._closed
+
     # -- steering -----------------------------------------------------------------------------------------------
 
     def pause(self, id: str) -> Install:

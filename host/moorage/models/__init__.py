@@ -1,5 +1,7 @@
 """What crosses the border between host, plugins and web: frozen models, one file per subject."""
 
+from moorage.models.access import AccessToken as AccessToken
+from moorage.models.access import NewAccessToken as NewAccessToken
 from moorage.models.agents import Agent as Agent
 from moorage.models.agents import AgentLLM as AgentLLM
 from moorage.models.agents import Conversation as Conversation
@@ -20,6 +22,8 @@ from moorage.models.completion import Tool as Tool
 from moorage.models.completion import ToolCall as ToolCall
 from moorage.models.completion import ToolCallDelta as ToolCallDelta
 from moorage.models.completion import Usage as Usage
+from moorage.models.gateway import GatewayModel as GatewayModel
+from moorage.models.health import HealthPart as HealthPart
 from moorage.models.installs import ENDED as ENDED
 from moorage.models.installs import ChatProof as ChatProof
 from moorage.models.installs import Disk as Disk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
@@ -20,7 +20,7 @@ class Model(BaseModel):
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs its offset from UTC, such as 2026-05-21T10:00:00Z")
-    return value
+    return value.astimezone(UTC)
 
 
 def _rfc3339(value: datetime) -> str:
@@ -28,7 +28,7 @@ def _rfc3339(value: datetime) -> str:
 
 
 Time = Annotated[datetime, AfterValidator(_aware), PlainSerializer(_rfc3339, when_used="json")]
-"""A moment with its offset from UTC; RFC 3339 in JSON."""
+"""A moment, given with its offset from UTC and kept in UTC; RFC 3339 in JSON."""
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from moorage.models.base import Document, Model, Time
 from moorage.models.providers import Provider
@@ -65,6 +65,7 @@ class InstallPlan(Model):
     problems: tuple[Problem, ...] = ()
     note: str | None = None
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy's own limit: python/mypy#1362
     @property
     def ok(self) -> bool:
         return not self.problems

@@ -94,7 +94,8 @@ class PluginConfigs:
                 )
         wanted = {key: value for key, value in values.items() if key not in forced}
         checked = self._configs.check(model, wanted, owner=self._owner(name), environment=forced, prefix="values")
-        plain = {key: value for key, value in checked.plain.items() if value is not None}
+        defaults = {info.alias or name: info.get_default() for name, info in model.model_fields.items()}
+        plain = {key: value for key, value in checked.plain.items() if value is not None and value != defaults.get(key)}
         document = StoredPluginConfig(id=name, version=stored.version if stored else 0, values=plain)
         self._documents.put(document)
         self._configs.save(self._owner(name), checked)
