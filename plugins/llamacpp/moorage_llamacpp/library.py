@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from moorage import DiskFull, InstallPlan, NotFound, Unsupported
-from moorage_llamacpp.gguf import Header, NotGguf, read_header
+from moorage import BadAnswer, DiskFull, InstallPlan, NotFound, Unsupported
+from moorage_llamacpp.gguf import Header, Unreadable, read_header
 
 RECORD = "model.json"
-NEW = ".new-"
+NEW = ".new-"  # a folder on its way; a leading dot keeps it out of the list
 
 
-class NotAGguf(Unsupported):
-    """The file cannot be a model."""
+class NotAGguf(BadAnswer):
+    """A file that should be a GGUF file is something else, or damaged."""
 
     code = "not-a-gguf"
-    title = "This is not a GGUF file"
+    title = "The file is not a model"
+    status = 422
+    part = "model"
 
 
 class Installed(BaseModel):
-    """One installed model. `file` is the first of its files, in its folder; sizes in bytes."""
+    """One installed model. `files` are in its folder, shards in order; `blobs` are where they came from, on this disk.
+
+    `size` in bytes; `chat` is False for models that only embed text.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,11 +41,14 @@ class Installed(BaseModel):
     source: str
     model: str
     revision: str
-    file: str
+    files: tuple[str, ...]
+    blobs: tuple[str, ...]
     size: int
     quantization: str | None = None
     parameters: int | None = None
     context_length: int | None = None
+    architecture: str | None = None
+    chat: bool = True
     tools: bool = False
     installed_at: datetime
 
@@ -51,13 +59,13 @@ class Library:
 
     def list(self) -> list[Installed]:
         """All installed models, by name; a folder without a readable record is no model."""
-        found = (
-            [self._read(folder) for folder in sorted(self._directory.glob("*/"))] if self._directory.is_dir() else []
-        )
+        if not self._directory.is_dir():
+            return []
+        found = (_read(folder) for folder in self._directory.iterdir() if not folder.name.startswith("."))
         return sorted((model for model in found if model is not None), key=lambda model: model.name.lower())
 
     def get(self, name: str) -> Installed:
-        model = self._read(self._folder(name))
+        model = _read(self._folder(name))
         if model is None or model.name != name:
             known = ", ".join(item.name for item in self.list()) or "none yet"
             raise NotFound(
@@ -68,64 +76,96 @@ class Library:
 
     def path(self, model: Installed) -> Path:
         """The file the engine loads; with shards, the first."""
-        return self._folder(model.name) / model.file
+        return self._folder(model.name) / model.files[0]
 
     def add(self, plan: InstallPlan, paths: Sequence[Path]) -> Installed:
-        """Make verified files a model, all at once: it is there whole, or not at all."""
-        header = self._header(paths[0], plan)
-        folder = self._folder(plan.name)
-        fresh = folder.with_name(f"{folder.name}{NEW}{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True, mode=0o700)
+        """Make verified files a model, all at once: it is there whole, or not at all. NotAGguf, Unsupported."""
         names = [_file_name(part.name) for part in plan.files]
+        headers = [_header(path, name) for path, name in zip(paths, names, strict=True)]
+        _refuse_what_is_no_model(headers, names)
+        model = _installed(plan, headers, names, paths)
+        folder = self._folder(plan.name)
+        fresh = folder.with_name(f"{NEW}{folder.name}")
+        shutil.rmtree(fresh, ignore_errors=True)
         try:
+            fresh.mkdir(parents=True, mode=0o700)
             for path, name in zip(paths, names, strict=True):
                 _link(path, fresh / name)
-            model = Installed(
-                name=plan.name,
-                source=plan.source,
-                model=plan.model,
-                revision=plan.revision,
-                file=names[0],
-                size=plan.bytes,
-                quantization=plan.file.quantization,
-                parameters=header.values.get("general.parameter_count"),
-                context_length=header.context_length,
-                tools=header.calls_tools,
-                installed_at=datetime.now(UTC),
-            )
-            (fresh / RECORD).write_text(model.model_dump_json())
+            _write(fresh / RECORD, model.model_dump_json(indent=1).encode())
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(fresh, folder)
-        except BaseException:
+        except OSError as error:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise
+            raise DiskFull(f"The model could not be stored: {error.strerror}.", hint="Make room and retry.") from error
         return model
 
     def remove(self, name: str) -> None:
-        self.get(name)
-        shutil.rmtree(self._folder(name))
-
-    @staticmethod
-    def _header(path: Path, plan: InstallPlan) -> Header:
-        try:
-            return read_header(path)
-        except NotGguf as error:
-            raise NotAGguf(
-                f"{plan.files[0].name} is not a readable GGUF file: {error}.",
-                hint="Choose another file or another author's version of the model.",
-            ) from None
-
-    def _read(self, folder: Path) -> Installed | None:
-        try:
-            return Installed.model_validate(json.loads((folder / RECORD).read_bytes()))
-        except (OSError, ValueError, ValidationError):
-            return None
+        """Forget the model and free its room on the disk; NotFound where there is no such model."""
+        model = self.get(name)
+        folder = self._folder(name)
+        (folder / RECORD).unlink()  # first: without it the rest is no model any more
+        for file, blob in zip(model.files, model.blobs, strict=True):
+            # The download is a second name of the same bytes: the room is free when both are gone.
+            with suppress(OSError):
+                if os.path.samefile(folder / file, blob):
+                    os.unlink(blob)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, name: str) -> Path:
         """A safe folder name: readable, and unique by a piece of the name's hash."""
         readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[:80]
         return self._directory / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _installed(plan: InstallPlan, headers: Sequence[Header], names: Sequence[str], paths: Sequence[Path]) -> Installed:
+    first = headers[0]
+    return Installed(
+        name=plan.name,
+        source=plan.source,
+        model=plan.model,
+        revision=plan.revision,
+        files=tuple(names),
+        blobs=tuple(str(path) for path in paths),
+        size=plan.bytes,
+        quantization=plan.file.quantization or first.quantization,
+        parameters=sum(header.parameters for header in headers) or None,
+        context_length=first.context_length,
+        architecture=first.architecture,
+        chat="bert" not in (first.architecture or ""),
+        tools=first.calls_tools,
+        installed_at=datetime.now(UTC),
+    )
+
+
+def _refuse_what_is_no_model(headers: Sequence[Header], names: Sequence[str]) -> None:
+    first = headers[0]
+    if len(set(names)) != len(names) or any(header.shards != len(headers) for header in headers):
+        raise Unsupported(
+            f"{names[0]} says it is one of {first.shards} parts, but {len(headers)} were given.",
+            hint="Choose the whole set of parts.",
+        )
+    if first.architecture is None or first.architecture == "clip" or first.kind not in (None, "model"):
+        raise Unsupported(
+            f"{names[0]} is a GGUF file, but no language model ({first.kind or first.architecture or 'unknown'}).",
+            hint="Choose a model file; projectors and adapters cannot run alone.",
+        )
+
+
+def _header(path: Path, name: str) -> Header:
+    try:
+        return read_header(path)
+    except Unreadable as error:
+        raise NotAGguf(
+            f"{name} is not a readable GGUF file: {error}.",
+            hint="Choose another file or another author's version of the model.",
+        ) from None
+
+
+def _read(folder: Path) -> Installed | None:
+    try:
+        return Installed.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _file_name(name: str) -> str:
@@ -135,11 +175,17 @@ def _file_name(name: str) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for the same bytes where the file system can, else a copy."""
+    """A second name for the same bytes; where the file system has no such thing, the only one."""
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise
     except OSError:
-        try:
-            shutil.copyfile(source, target)
-        except OSError as error:
-            raise DiskFull(f"The model could not be stored: {error.strerror}.", hint="Make room and retry.") from None
+        shutil.move(source, target)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

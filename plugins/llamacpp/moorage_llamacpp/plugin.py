@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from moorage import (
+    Cancelled,
     Capabilities,
     CompletionEvent,
     CompletionRequest,
-    Disk,
     InstallPlan,
     InstallProgress,
     InstallRequest,
     PluginContext,
-    Problem,
     Provider,
     ProviderModel,
     ProviderPreset,
@@ -28,30 +27,33 @@ from moorage import (
     hookimpl,
     read_chat_completion,
 )
+from moorage_llamacpp.child import Child, Wanted
 from moorage_llamacpp.config import EngineProvider, Options, Settings
-from moorage_llamacpp.engine import Child, Engine, Wanted
-from moorage_llamacpp.library import Installed, Library
+from moorage_llamacpp.engine import Engine
+from moorage_llamacpp.fit import total_memory
+from moorage_llamacpp.library import Library
+from moorage_llamacpp.mapping import GET_ENGINE, MISSING, planned, refusal, shown
 
-GET_ENGINE = "Install it with: pip install 'moorage[llamacpp]' (make run does so where a wheel exists)."
-SILENCE_SECONDS = 600.0  # a long prompt on a slow machine is silent for minutes
-
-
-def engine_available() -> bool:
-    """Whether the engine's package is installed; it is never imported in this process."""
-    return importlib.util.find_spec("xllamacpp") is not None
+REMOVE_SECONDS = 30.0
+SILENCE_SECONDS = 600.0  # the engine says every 10 s that it is alive, but not within one batch of a long prompt
 
 
 class LlamaCppPlugin:
+    """`package` is the engine's; it is never imported in this process, since a crash in it would end the host."""
+
     TITLE = "Built-in engine"
 
-    def __init__(self) -> None:
+    def __init__(self, package: str = "xllamacpp") -> None:
+        self._package = package
         self._engine: Engine | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Called by the host when it closes: end the child process."""
         with self._lock:
             engine, self._engine = self._engine, None
+            self._closed = True
         if engine is not None:
             engine.close()
 
@@ -75,82 +77,75 @@ class LlamaCppPlugin:
 
     @hookimpl
     def list_models(self, provider: Provider, context: PluginContext) -> list[ProviderModel]:
-        loaded = self._engine.loaded if self._engine is not None else None
-        return [_shown(model, loaded) for model in Library(context.data_dir).list()]
+        self._require()
+        engine = self._engine
+        loaded = engine.loaded if engine is not None else None
+        return [shown(model, loaded) for model in Library(context.data_dir).list()]
 
     @hookimpl
     def plan_install(self, request: InstallRequest, context: PluginContext) -> InstallPlan:
-        file = request.file
-        problems = []
-        if not engine_available():
-            problems.append(
-                Problem(code="engine-missing", message="The built-in engine is not installed.", hint=GET_ENGINE)
-            )
-        if file.role != "model":
-            problems.append(Problem(code="not-a-model", message=f"{file.name} is no model by itself."))
-        if request.road == "pull":
-            problems.append(Problem(code="road", message="The built-in engine always imports.", hint="Leave road out."))
-        label = file.quantization or file.name.rpartition("/")[2].removesuffix(".gguf")
-        return InstallPlan(
-            target=request.target,
-            source=request.model.source,
-            model=request.model.id,
-            revision=request.model.revision,
-            file=file,
-            name=f"{request.model.id}:{label}",
-            road="import",
-            files=file.parts,
-            bytes=file.size,
-            already_here=request.already_here,
-            disk=Disk(free=None, needed=None, ok=True),  # the host knows its own disk
-            gate=request.model.gate,
-            license=request.model.license,
-            problems=tuple(problems),
-        )
+        return planned(request, engine_here=self._available(), memory=total_memory())
 
     @hookimpl
     def install_model(self, plan: InstallPlan, context: PluginContext) -> Iterator[InstallProgress]:
+        self._require()
         paths = yield from context.fetch(plan.files)
         yield InstallProgress(phase="importing", completed=plan.bytes, total=plan.bytes)
-        if self._engine is not None:
-            self._engine.unload(plan.name)
+        self._unload(plan.name)
         Library(context.data_dir).add(plan, paths)
 
     @hookimpl
     def remove_model(self, provider: Provider, model: str, context: PluginContext) -> None:
         library = Library(context.data_dir)
         library.get(model)
-        if self._engine is not None:
-            self._engine.unload(model)
+        self._unload(model)
         library.remove(model)
 
     @hookimpl
     def complete(self, request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
-        if not engine_available():
-            raise Unsupported("The built-in engine is not installed.", hint=GET_ENGINE)
+        self._require()
         library = Library(context.data_dir)
         model = library.get(request.model)
         options: Options = request.options or Options()
-        length = min(options.context_length, model.context_length or options.context_length)
-        wanted = Wanted(model.name, library.path(model), length, context.config.threads)
-        engine = self._running(context)
+        wanted = Wanted(
+            model.name,
+            library.path(model),
+            min(options.context_length, model.context_length or options.context_length),
+            context.config.threads,
+            model.installed_at.isoformat(),
+        )
         idle = context.config.idle_minutes * 60
-        with engine.serving(wanted, idle_seconds=idle, cancelled=context.cancelled) as child:
+        with self._running(context).serving(wanted, idle_seconds=idle, cancelled=context.cancelled) as child:
             try:
                 yield from _answer(child, request, options, context)
             except Unreachable:
-                if engine.crashed(child):
-                    raise Unreachable(
-                        "The built-in engine stopped while answering.",
-                        hint="It starts again with the next message. If it happens again, the model may be too big.",
-                    ) from None
-                raise
+                if not child.ended_within(0.5):
+                    raise
+                raise Unreachable(
+                    f"The built-in engine stopped while answering ({child.how_it_ended()}).",
+                    hint="It starts again with the next message. If it stops again, there may be too little memory: "
+                    "try a smaller file or a shorter context.",
+                ) from None
+
+    def _available(self) -> bool:
+        return importlib.util.find_spec(self._package) is not None
+
+    def _require(self) -> None:
+        if not self._available():
+            raise Unsupported(MISSING, hint=GET_ENGINE)
 
     def _running(self, context: PluginContext) -> Engine:
         with self._lock:
+            if self._closed:
+                raise Cancelled("It was stopped.")
             if self._engine is None:
                 self._engine = Engine(context.data_dir, context.log)
             return self._engine
+
+    def _unload(self, name: str) -> None:
+        engine = self._engine
+        if engine is not None:
+            engine.unload(name, wait=REMOVE_SECONDS)
 
 
 def _answer(
@@ -163,8 +158,8 @@ def _answer(
         "POST", url, json=body, key=child.key, first_timeout=SILENCE_SECONDS, idle_timeout=SILENCE_SECONDS
     ) as response:
         if response.status >= 400:
-            raise _refusal(_json(response.read()))
-        yield from read_chat_completion(response.events(), _refusal)
+            raise refusal(_json(response.read()))
+        yield from read_chat_completion(response.events(), refusal)
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -173,29 +168,3 @@ def _json(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _refusal(answer: dict[str, Any]) -> Exception:
-    """The error for an error object of the engine."""
-    error = answer.get("error")
-    said = error.get("message") if isinstance(error, dict) else error
-    text = str(said or "it gave no reason")[:300]
-    if "context" in text.lower() and ("exceed" in text.lower() or "larger" in text.lower()):
-        return Unsupported(
-            f"The conversation is longer than the model's context: {text}",
-            hint="Start a new conversation, or raise the context length in the agent's options.",
-        )
-    return Unsupported(f"The engine refused the request: {text}", hint="Check the options of the agent.")
-
-
-def _shown(model: Installed, loaded: str | None) -> ProviderModel:
-    return ProviderModel(
-        name=model.name,
-        size=model.size,
-        quantization=model.quantization,
-        parameters=model.parameters,
-        context_length=model.context_length,
-        capabilities=("completion", "tools") if model.tools else ("completion",),
-        modified_at=model.installed_at,
-        loaded=model.name == loaded,
-    )
