@@ -302,7 +302,7 @@ class Turn:
                 raise _Ended("incomplete", f"The agent called {call.name} with the same arguments again and again.")
             if needs_approval and not (yield from self._wait_for_approval(call)):
                 raise ToolRefused("The person did not allow this call.")
-            ok, content = run_tool(tool, arguments)
+            ok, content = yield from self._run_tool(tool, arguments)
         except ToolRefused as refused:
             ok, content = False, str(refused)
             self._repairs += 1
@@ -310,6 +310,27 @@ class Turn:
         yield [ChatEvent("tool-result", {"id": call.id, "ok": ok, "content": content})]
         if self._repairs > MAX_REPAIRS:
             raise _Ended("incomplete", "The model keeps making tool calls that cannot be run.", "Try a larger model.")
+
+    def _run_tool(self, tool: Tool, arguments: dict[str, Any]) -> Generator[Batch, None, tuple[bool, str]]:
+        """Run it on a thread, so that a slow tool neither silences the stream nor holds up a stop."""
+        results: list[tuple[bool, str]] = []
+
+        def run() -> None:
+            result = run_tool(tool, arguments)
+            with self._lock:
+                results.append(result)
+                self._lock.notify_all()
+
+        threading.Thread(target=run, name=f"turn:{self.conversation}:tool", daemon=True).start()
+        while True:
+            with self._lock:
+                if not results and not self._stopped:
+                    self._lock.wait(IDLE_SECONDS)
+                if self._stopped:
+                    raise _Ended("stopped")
+                if results:
+                    return results[0]
+            yield []
 
     def _wait_for_approval(self, call: ToolCall) -> Generator[Batch, None, bool]:
         until = time.monotonic() + APPROVAL_SECONDS
