@@ -1,0 +1,78 @@
+"""A Hub with one model, its CDN, and a downloader that does not wait long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from moorage.fetch import Downloader, Patience
+from moorage.http import CallScope, HttpDoor
+from moorage.models import Credential, FilePart, InstallProgress
+from tests.fakes.hub import FakeHub
+from tests.fakes.repo import Blob, Repo, SparseFile, Token
+
+SIZE = 3_000_000
+CONTENT = SparseFile(SIZE, seed=3, head=b"GGUF")
+
+
+@dataclass
+class Desk:
+    """What a test of a download needs."""
+
+    hub: FakeHub
+    downloader: Downloader
+    directory: Path
+    part: FilePart
+    credential: Credential
+
+    def run(self, *parts: FilePart, scope: CallScope | None = None, owner: str | None = None) -> Result:
+        """Fetch to the end, and give the paths and all that was told."""
+        fetching = self.downloader.fetch(parts or (self.part,), credential=self.credential, scope=scope, owner=owner)
+        told: list[InstallProgress] = []
+        while True:
+            try:
+                told.append(next(fetching))
+            except StopIteration as end:
+                return Result(end.value, told)
+
+    def files(self) -> list[str]:
+        """Every file that is there, relative to the directory."""
+        return sorted(str(path.relative_to(self.directory)) for path in self.directory.rglob("*") if path.is_file())
+
+    @property
+    def unfinished(self) -> list[str]:
+        return [name for name in self.files() if not name.startswith("blobs/") and not name.endswith(".lock")]
+
+
+@dataclass
+class Result:
+    paths: tuple[Path, ...]
+    told: list[InstallProgress]
+
+    @property
+    def messages(self) -> str:
+        return "\n".join(progress.message for progress in self.told if progress.message)
+
+
+def file_part(hub: FakeHub, path: str, content: SparseFile | bytes, *, repo: str = "acme/m") -> FilePart:
+    blob = Blob(content)
+    url = f"{hub.url}/{repo}/resolve/{hub.repos[repo].sha}/{path}"
+    return FilePart(name=path, size=blob.size, sha256=blob.sha256, url=url)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    hub = FakeHub()
+    hub.tokens = {"hf_good": Token("ada", granted={"acme/gated"})}
+    hub.add(Repo("acme/m", {"m.gguf": CONTENT}))
+    door = HttpDoor()
+    patience = Patience(silence=0.4, tries=3, first_pause=0.01)
+    with hub:
+        downloader = Downloader(door, tmp_path / "models", reserve=0, patience=patience)
+        credential = Credential(value=SecretStr("hf_good"), origins=(hub.url,))
+        yield Desk(hub, downloader, tmp_path / "models", file_part(hub, "m.gguf", CONTENT), credential)
+    door.close()
