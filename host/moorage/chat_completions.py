@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from moorage.context import ServerSentEvent
-from moorage.errors import BadAnswer
+from moorage.errors import BadAnswer, Unreachable
 from moorage.models import (
     ChatMessage,
     CompletionEvent,
@@ -29,6 +29,16 @@ from moorage.models import (
 
 OPEN, CLOSE = "<think>", "</think>"
 MALFORMED = 3
+# Other services' words for the reasons of `Finish`.
+REASONS = {
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "end_turn": "stop",
+    "eos": "stop",
+    "max_tokens": "length",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+}
 
 
 def chat_completion_body(request: CompletionRequest) -> dict[str, Any]:
@@ -59,14 +69,25 @@ def read_chat_completion(
 
     `Finish` comes last, and only when the remote said that it had finished. BadAnswer for a stream that is broken.
     """
-    thinking, finish, malformed = _Thinking(), None, 0
-    for event in events:
+    thinking, calls, finish, malformed = _Thinking(), _Calls(), None, 0
+    iterator = iter(events)
+    while True:
+        try:
+            event = next(iterator, None)
+        except Unreachable:
+            if finish is None:
+                raise
+            break  # everything was said: only the end of the connection went wrong
+        if event is None:
+            break
         if event.data == "[DONE]":
             finish = finish or "stop"
             break
         try:
             chunk = orjson.loads(event.data)
         except orjson.JSONDecodeError:
+            if event.event == "error":
+                raise failure({"error": event.data}) from None
             malformed += 1
             if malformed > MALFORMED:
                 raise BadAnswer("The stream of the answer is broken.", hint="Try again.") from None
@@ -76,45 +97,54 @@ def read_chat_completion(
         if event.event == "error" or chunk.get("error") or chunk.get("object") == "error":
             raise failure(chunk)
         for choice in chunk.get("choices") or ():
-            yield from _delta(choice.get("delta") or choice.get("message") or {}, thinking)
-            finish = choice.get("finish_reason") or finish
+            if not isinstance(choice, dict):
+                continue
+            delta = choice.get("delta") or choice.get("message")
+            if isinstance(delta, dict):
+                yield from _delta(delta, thinking, calls)
+            reason = choice.get("finish_reason")
+            if reason == "error":
+                raise failure({"error": "The service broke off its answer."})
+            if reason:
+                finish = REASONS.get(reason, reason) if isinstance(reason, str) else "stop"
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             yield Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     yield from thinking.rest()
     if finish is not None:
-        yield Finish(str(finish))
+        yield Finish(finish)
 
 
 class _Thinking:
     """Splits text that has its reasoning in `<think>…</think>` at its start, also when a tag comes in pieces."""
 
     def __init__(self) -> None:
-        self._state = "start"
+        self.over = False  # from here on everything is text
+        self._inside = False
+        self._closed = False
         self._held = ""
 
     def feed(self, text: str) -> Iterator[CompletionEvent]:
-        if self._state == "text":
-            yield TextDelta(text)
-            return
         text, self._held = self._held + text, ""
-        if self._state == "start":
+        if self._closed:
+            yield from self._after(text)
+            return
+        if not self._inside:
             stripped = text.lstrip()
             if len(stripped) < len(OPEN) and OPEN.startswith(stripped):
                 self._held = text
                 return
             if not stripped.startswith(OPEN):
-                self._state = "text"
+                self.over = True
                 yield TextDelta(text)
                 return
-            self._state, text = "thinking", stripped[len(OPEN) :]
+            self._inside, text = True, stripped[len(OPEN) :]
         before, tag, after = text.partition(CLOSE)
         if tag:
-            self._state = "text"
+            self._closed = True
             if before:
                 yield ReasoningDelta(before)
-            if after.lstrip("\n"):
-                yield TextDelta(after.lstrip("\n"))
+            yield from self._after(after)
             return
         keep = next((n for n in range(len(CLOSE) - 1, 0, -1) if text.endswith(CLOSE[:n])), 0)
         self._held = text[len(text) - keep :]
@@ -123,32 +153,72 @@ class _Thinking:
 
     def rest(self) -> Iterator[CompletionEvent]:
         if self._held:
-            yield ReasoningDelta(self._held) if self._state == "thinking" else TextDelta(self._held)
+            yield ReasoningDelta(self._held) if self._inside else TextDelta(self._held)
+
+    def _after(self, text: str) -> Iterator[CompletionEvent]:
+        """The empty lines between thoughts and answer are neither."""
+        text = text.lstrip("\n")
+        if text:
+            self.over = True
+            yield TextDelta(text)
 
 
-def _delta(delta: dict[str, Any], thinking: _Thinking) -> Iterator[CompletionEvent]:
+class _Calls:
+    """Gives each tool call an index of its own: some services send none, or the same for all."""
+
+    def __init__(self) -> None:
+        self._ids: list[str | None] = []  # by our index
+        self._at: dict[int, int] = {}  # the service's index to ours
+
+    def index(self, theirs: Any, id: str | None, name: str | None) -> int:
+        if not isinstance(theirs, int):
+            if id is not None and id in self._ids:
+                return self._ids.index(id)
+            if (id is None and name is None) and self._ids:
+                return len(self._ids) - 1  # more of the last one
+            return self._new(id)
+        ours = self._at.get(theirs)
+        known = self._ids[ours] if ours is not None else None
+        if ours is None or (id and known and id != known):
+            ours = self._at[theirs] = self._new(id)
+        elif id and known is None:
+            self._ids[ours] = id
+        return ours
+
+    def _new(self, id: str | None) -> int:
+        self._ids.append(id)
+        return len(self._ids) - 1
+
+
+def _delta(delta: dict[str, Any], thinking: _Thinking, calls: _Calls) -> Iterator[CompletionEvent]:
     reasoning = delta.get("reasoning_content") or delta.get("reasoning")
     if isinstance(reasoning, str) and reasoning:
         yield ReasoningDelta(reasoning)
     content = delta.get("content")
     if isinstance(content, str) and content:
-        yield from thinking.feed(content)
-    for position, call in enumerate(delta.get("tool_calls") or ()):
-        function = call.get("function") or {}
+        if thinking.over:
+            yield TextDelta(content)
+        else:
+            yield from thinking.feed(content)
+    for call in _objects(delta.get("tool_calls")):
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
         arguments = function.get("arguments")
         if isinstance(arguments, dict | list):  # older servers of TGI send an object
             arguments = orjson.dumps(arguments).decode()
-        index = call.get("index")
+        id, name = _text(call.get("id")), _text(function.get("name"))
         yield ToolCallDelta(
-            index if isinstance(index, int) else position,
-            _text(call.get("id")),
-            _text(function.get("name")),
-            arguments if isinstance(arguments, str) else "",
+            calls.index(call.get("index"), id, name), id, name, arguments if isinstance(arguments, str) else ""
         )
 
 
+def _objects(value: Any) -> list[dict[str, Any]]:
+    items = value if isinstance(value, list) else [value]  # a single object where a list should be
+    return [item for item in items if isinstance(item, dict)]
+
+
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return str(value) if value not in (None, "") else None
 
 
 def _count(value: Any) -> int | None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from moorage import Config
 
 HUB = "https://huggingface.co"
 ROUTER = "https://router.huggingface.co"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_ROUTING = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_PORTS = {"http": 80, "https": 443}
 
 
 def _strip(value: Any) -> Any:
     return value.strip().rstrip("/") if isinstance(value, str) else value
+
+
+def _strip_or_none(value: Any) -> Any:
+    value = _strip(value)
+    return None if value == "" else value
 
 
 class Settings(Config):
@@ -49,7 +60,6 @@ class HuggingFaceProvider(Config):
         description="Search for it, or type org/name.",
         min_length=1,
         max_length=200,
-        pattern=r"^[A-Za-z0-9][\w.\-/:]*$",
         json_schema_extra={"search": "huggingface"},
     )
     api_key: SecretStr | None = Field(
@@ -61,7 +71,6 @@ class HuggingFaceProvider(Config):
         default=None,
         title="Inference provider",
         description="fastest, cheapest, or the name of one. Empty: the router's own choice.",
-        pattern=r"^[a-z0-9-]{1,40}$",
         json_schema_extra={"advanced": True},
     )
     endpoint: str | None = Field(
@@ -71,7 +80,27 @@ class HuggingFaceProvider(Config):
         json_schema_extra={"advanced": True},
     )
 
-    _stripped = field_validator("endpoint", mode="before")(_strip)
+    _stripped = field_validator("model", mode="before")(_strip)
+    _emptied = field_validator("endpoint", "routing", mode="before")(_strip_or_none)
+
+    @field_validator("routing")
+    @classmethod
+    def _policy_or_name(cls, value: str | None) -> str | None:
+        if value is not None and not _ROUTING.fullmatch(value):
+            raise ValueError("must be fastest, cheapest, or the name of an inference provider such as it is on the Hub")
+        return value
+
+    @model_validator(mode="after")
+    def _model_of_the_hub(self) -> Self:
+        """The router takes ids of the Hub; an endpoint of one's own may call its model anything."""
+        if self.endpoint is None and not _HUB_ID.fullmatch(self.model):
+            reason = "must be a model of the Hub, written org/name"
+            if ":" in self.model:
+                reason += "; what follows the colon belongs into routing"
+            error = PydanticCustomError("hub_id", "{reason}", {"reason": reason})
+            details = InitErrorDetails(type=error, loc=("model",), input=self.model)
+            raise ValidationError.from_exception_data("HuggingFaceProvider", [details])
+        return self
 
 
 class Options(Config):
@@ -80,6 +109,12 @@ class Options(Config):
     temperature: float | None = Field(default=None, ge=0, le=2, title="Temperature", description="0 is the most exact.")
     top_p: float | None = Field(default=None, gt=0, le=1, title="Top p", json_schema_extra={"advanced": True})
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, title="Longest answer", description="In tokens.")
+    reasoning_effort: Literal["low", "medium", "high"] | None = Field(
+        default=None,
+        title="Reasoning effort",
+        description="For models that think before they answer; others may refuse it.",
+        json_schema_extra={"advanced": True},
+    )
     seed: int | None = Field(default=None, title="Seed", json_schema_extra={"advanced": True})
     stop: list[str] | None = Field(default=None, title="Stop words", max_length=4, json_schema_extra={"advanced": True})
 
@@ -87,3 +122,9 @@ class Options(Config):
 def base_url(endpoint: str) -> str:
     """An OpenAI-compatible base address with exactly one `/v1` at its end."""
     return endpoint.rstrip("/").removesuffix("/v1").rstrip("/") + "/v1"
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """What decides whether a key may be sent there: scheme, host and port."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme.lower())

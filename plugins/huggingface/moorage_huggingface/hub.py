@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import SecretStr, ValidationError
 
-from moorage import BadAnswer, HttpResponse, PluginContext, SearchQuery
+from moorage import BadAnswer, Gate, HttpResponse, InvalidConfig, NotFound, PluginContext, SearchQuery, Unreachable
 from moorage_huggingface.config import Settings
-from moorage_huggingface.problems import hub_error
-from moorage_huggingface.wire import HubModel, TreeEntry
+from moorage_huggingface.problems import Refusal, hub_error
+from moorage_huggingface.query import DETAIL_FIELDS, search_params
+from moorage_huggingface.wire import HubModel, TreeEntry, Wire
 
 REFUSED_NOTICE = (
     "Hugging Face does not accept the saved token, so this was read without it. Renew it on the Plugins page."
 )
-SORT = {
-    "downloads": "downloads",
-    "likes": "likes",
-    "trending": "trendingScore",
-    "created": "createdAt",
-    "updated": "lastModified",
-}
-LIST_FIELDS = ("author", "downloads", "likes", "gated", "tags", "pipeline_tag", "lastModified", "safetensors")
-DETAIL_FIELDS = (*LIST_FIELDS, "sha", "private", "disabled", "gguf", "inferenceProviderMapping")
-_NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="next"')
-MAX_TREE_PAGES = 20
+MAX_TREE_PAGES = 50
+_ID = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
+_NEXT = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
+W = TypeVar("W", bound=Wire)
 
 
 class Hub:
@@ -39,6 +33,7 @@ class Hub:
     def __init__(self, context: PluginContext) -> None:
         self._context = context
         self._settings: Settings = context.config
+        self.endpoint: str = self._settings.hub_endpoint
         self.notice: str | None = None
 
     @property
@@ -47,99 +42,107 @@ class Hub:
 
     def search(self, query: SearchQuery) -> tuple[list[HubModel], str | None]:
         """One page, and the cursor of the next. A cursor is only ever a value: no address is taken from outside."""
-        response = self._read("/api/models", params=_search_params(query), what="this list")
-        try:
-            models = [HubModel.model_validate(item) for item in response.json()]
-        except (ValidationError, TypeError) as error:
-            raise BadAnswer(f"The Hub's list could not be read: {_first(error)}") from None
-        return models, _next_cursor(response)
+        response = self._read("/api/models", search_params(query), "list of models")
+        return _entries(HubModel, response, "The Hub's list"), _next_cursor(response)
 
     def model(self, id: str, revision: str | None) -> HubModel:
+        """What the Hub says of a model; its `id` is the present one, whatever name it was asked for by."""
+        if not _ID.fullmatch(id):
+            raise NotFound(f"{id[:100]} cannot be a model of the Hub.", hint="Write it as org/name.")
+        model, complete = self._model(id, revision)
+        if not complete and model.id != id and _ID.fullmatch(model.id):
+            model, _ = self._model(model.id, revision)
+        return model
+
+    def _model(self, id: str, revision: str | None) -> tuple[HubModel, bool]:
+        """With whether all fields were asked for: the redirect from an old name may lose the question."""
         at = f"/revision/{quote(revision, safe='')}" if revision else ""
-        params = [("expand[]", field) for field in DETAIL_FIELDS]
-        response = self._read(f"/api/models/{_path(id)}{at}", params=params, what=id)
+        response = self._read(f"/api/models/{id}{at}", [("expand[]", field) for field in DETAIL_FIELDS], id)
         try:
-            return HubModel.model_validate(response.json())
+            return HubModel.model_validate(response.json()), "expand" in urlsplit(response.url).query
         except ValidationError as error:
             raise BadAnswer(f"The Hub's answer on {id} could not be read: {_first(error)}") from None
 
     def tree(self, id: str, revision: str) -> list[TreeEntry]:
         """All files at a commit, over all pages."""
-        path = f"/api/models/{_path(id)}/tree/{quote(revision, safe='')}"
+        path = f"/api/models/{id}/tree/{quote(revision, safe='')}"
         entries: list[TreeEntry] = []
         cursor: str | None = None
         for _ in range(MAX_TREE_PAGES):
-            params = [("recursive", "true"), *([("cursor", cursor)] if cursor else [])]
-            response = self._read(path, params=params, what=id)
-            try:
-                entries += [TreeEntry.model_validate(item) for item in response.json()]
-            except (ValidationError, TypeError) as error:
-                raise BadAnswer(f"The Hub's file list of {id} could not be read: {_first(error)}") from None
+            response = self._read(path, [("recursive", "true"), *([("cursor", cursor)] if cursor else [])], id)
+            entries += _entries(TreeEntry, response, f"The Hub's file list of {id}")
             cursor = _next_cursor(response)
             if cursor is None:
                 break
         return entries
 
-    def access(self, id: str, revision: str, file: str) -> HttpResponse:
-        """Ask for a file without reading it: whether it may be had shows in the status."""
-        return self._get(self.file_path(id, revision, file), (), self.token, method="HEAD")
+    def gate(self, model: HubModel, files: Sequence[str]) -> Gate:
+        """Whether its files may be had. Metadata of gated models is public, so only asking for a file tells."""
+        if model.gated is False:
+            return Gate(state="open")
+        url = f"{self.endpoint}/{model.id}"
+        if self.token is None:
+            return Gate(state="sign-in", url=url)
+        if not files:
+            return Gate(state="unknown", url=url)
+        file = next((path for path in files if path.lower().endswith(".gguf")), files[0])
+        try:
+            answer = self._get(self._file(model.id, model.sha or "main", file), (), self.token, method="HEAD")
+        except InvalidConfig:  # sent on to another origin, where the bytes are: this account may have them
+            return Gate(state="open", url=url)
+        except Unreachable:
+            return Gate(state="unknown", url=url)
+        if answer.status < 400:
+            return Gate(state="open", url=url)
+        if answer.status == 403:
+            said = answer.headers.get("x-error-message", "").lower()
+            refused = "rejected" in said or "has been refused" in said
+            return Gate(state="refused" if refused else "accept-licence", url=url)
+        return Gate(state="sign-in" if answer.status == 401 else "unknown", url=url)
 
     def file_url(self, id: str, revision: str, file: str) -> str:
-        return self._settings.hub_endpoint + self.file_path(id, revision, file)
+        return self.endpoint + self._file(id, revision, file)
 
     @staticmethod
-    def file_path(id: str, revision: str, file: str) -> str:
-        return f"/{_path(id)}/resolve/{quote(revision, safe='')}/{quote(file)}"
+    def _file(id: str, revision: str, file: str) -> str:
+        return f"/{id}/resolve/{quote(revision, safe='')}/{quote(file)}"
 
-    def _read(self, path: str, *, params: Sequence[tuple[str, Any]], what: str) -> HttpResponse:
-        response = self._get(path, params, self.token)
-        if response.status == 401 and self.token is not None and not response.headers.get("x-error-code"):
-            # A bad token breaks public reads too (huggingface_hub#1124): once more without it.
+    def _read(self, path: str, params: Sequence[tuple[str, str]], what: str) -> HttpResponse:
+        key = self.token
+        response = self._get(path, params, key)
+        if response.status == 401 and key is not None and not response.headers.get("x-error-code"):
+            # A token that is not accepted breaks public reads too (huggingface_hub#1124): once more without it.
             again = self._get(path, params, None)
-            if again.status < 400:
-                self.notice = REFUSED_NOTICE
-                return again
+            if again.status != 401:
+                self.notice, response, key = REFUSED_NOTICE, again, None
         if response.status >= 400:
-            raise hub_error(
-                response.status, response.headers, response.content, what=what, signed_in=self.token is not None
-            )
+            raise hub_error(Refusal(response.status, response.headers, response.content, key), what)
         return response
 
     def _get(
-        self, path: str, params: Sequence[tuple[str, Any]], key: SecretStr | None, method: str = "GET"
+        self, path: str, params: Sequence[tuple[str, str]], key: SecretStr | None, method: str = "GET"
     ) -> HttpResponse:
-        url = self._settings.hub_endpoint + path
-        return self._context.http.request(method, url, params=list(params), key=key)
+        return self._context.http.request(method, self.endpoint + path, params=params, key=key)
 
 
-def _search_params(query: SearchQuery) -> list[tuple[str, str]]:
-    params = [("sort", SORT[query.sort]), ("limit", str(query.limit))]
-    params += [("search", word) for word in [query.text.strip()] if word]
-    filters = [
-        query.format,
-        f"license:{query.license}" if query.license else None,
-        query.language,
-    ]
-    params += [("filter", value) for value in filters if value]
-    single = {
-        "apps": query.app,
-        "pipeline_tag": query.task,
-        "author": query.author,
-        "gated": None if query.gated is None else str(query.gated).lower(),
-        "inference_provider": query.served_by,
-        "num_parameters": _parameter_range(query.min_parameters, query.max_parameters),
-        "cursor": query.cursor,
-    }
-    params += [(key, value) for key, value in single.items() if value]
-    return params + [("expand[]", field) for field in LIST_FIELDS]
-
-
-def _parameter_range(low: int | None, high: int | None) -> str | None:
-    parts = [f"{name}:{value}" for name, value in (("min", low), ("max", high)) if value is not None]
-    return ",".join(parts) or None
+def _entries(kind: type[W], response: HttpResponse, what: str) -> list[W]:
+    """A list's entries. One odd entry hides nothing else; a list of nothing but odd ones is an error."""
+    value = response.json()
+    if not isinstance(value, list):
+        raise BadAnswer(f"{what} is not a list.", hint="Check the Hub's address on the Plugins page.")
+    found, wrong = [], None
+    for item in value:
+        try:
+            found.append(kind.model_validate(item))
+        except ValidationError as error:
+            wrong = wrong or error
+    if wrong is not None and not found:
+        raise BadAnswer(f"{what} could not be read: {_first(wrong)}")
+    return found
 
 
 def _next_cursor(response: HttpResponse) -> str | None:
+    """Only the cursor of `Link`: with a mirror its address may be of another host, which gets no token of ours."""
     match = _NEXT.search(response.headers.get("link", ""))
     if match is None:
         return None
@@ -147,12 +150,6 @@ def _next_cursor(response: HttpResponse) -> str | None:
     return cursors[0] if cursors else None
 
 
-def _path(id: str) -> str:
-    return quote(id, safe="/")
-
-
-def _first(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        item = error.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-    return str(error)
+def _first(error: ValidationError) -> str:
+    item = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(map(str, item['loc']))}: {item['msg']}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from moorage import FilePart, Gate, ModelDetail, ModelFile, ModelHit, ProviderModel, ServedBy
-from moorage_huggingface.quantization import group_shards, quantization, role
+from pydantic import SecretStr
+
+from moorage import Credential, FilePart, Gate, ModelDetail, ModelFile, ModelHit, ProviderModel, ServedBy
+from moorage_huggingface.quantization import bits, group_shards, quantization, role
 from moorage_huggingface.wire import HubModel, RouterModel, TreeEntry
 
 SOURCE = "huggingface"
@@ -19,7 +21,6 @@ def hit(model: HubModel, hub: str) -> ModelHit:
 
 def _hit_fields(model: HubModel, hub: str) -> dict[str, object]:
     gguf, tensors = model.gguf, model.safetensors
-    files = [sibling.rfilename for sibling in model.siblings or ()]
     return {
         "source": SOURCE,
         "id": model.id,
@@ -27,7 +28,7 @@ def _hit_fields(model: HubModel, hub: str) -> dict[str, object]:
         "downloads": model.downloads,
         "likes": model.likes,
         "tags": tuple(model.tags),
-        "has_gguf": "gguf" in model.tags or gguf is not None or any(name.endswith(".gguf") for name in files),
+        "has_gguf": "gguf" in model.tags or gguf is not None,
         "gated": model.gated,
         "license": _licence(model.tags),
         "parameters": (gguf.total if gguf else None) or (tensors.total if tensors else None),
@@ -44,31 +45,34 @@ def _licence(tags: Iterable[str]) -> str | None:
 
 def detail(
     model: HubModel,
-    tree: Sequence[TreeEntry],
     *,
+    revision: str,
+    files: tuple[ModelFile, ...],
     hub: str,
-    url_of: Callable[[str], str],
     gate: Gate,
     served: tuple[ServedBy, ...],
+    notice: str | None,
+    token: SecretStr | None,
 ) -> ModelDetail:
-    files = model_files(tree, url_of)
+    """Everything about one model; `token` is bound to the Hub's origin."""
     return ModelDetail.model_validate(
         {
             **_hit_fields(model, hub),
-            "has_gguf": any(file.role == "model" for file in files) or "gguf" in model.tags,
-            "revision": model.sha or "main",
+            "revision": revision,
             "gate": gate,
             "files": files,
             "served_by": served,
             "ollama_name": ollama_name(model.id, files),
             "architecture": model.gguf.architecture if model.gguf else None,
+            "notice": notice,
+            "credential": Credential(value=token, origins=(hub,)) if token is not None else None,
         }
     )
 
 
 def model_files(tree: Sequence[TreeEntry], url_of: Callable[[str], str]) -> tuple[ModelFile, ...]:
-    """The GGUF files, shards as one, models first and by size."""
-    entries = {entry.path: entry for entry in tree if entry.type == "file" and entry.path.lower().endswith(".gguf")}
+    """The GGUF files, shards as one, and what belongs to them: models first, then by bits and size."""
+    entries = {entry.path: entry for entry in tree if entry.type == "file" and _belongs(entry.path)}
     files = []
     for paths in group_shards(sorted(entries)):
         parts = tuple(_part(entries[path], url_of) for path in paths)
@@ -83,8 +87,16 @@ def model_files(tree: Sequence[TreeEntry], url_of: Callable[[str], str]) -> tupl
                 parts=parts,
             )
         )
-    order = {"model": 0, "projector": 1, "other": 2}
-    return tuple(sorted(files, key=lambda file: (order[file.role], file.size, file.name)))
+    return tuple(sorted(files, key=_order))
+
+
+def _belongs(path: str) -> bool:
+    name = path.rpartition("/")[2].lower()
+    return name.endswith(".gguf") or "imatrix" in name
+
+
+def _order(file: ModelFile) -> tuple[int, int, int, str]:
+    return ("model", "projector", "other").index(file.role), bits(file.quantization or ""), file.size, file.name
 
 
 def _part(entry: TreeEntry, url_of: Callable[[str], str]) -> FilePart:
@@ -97,11 +109,16 @@ def _part(entry: TreeEntry, url_of: Callable[[str], str]) -> FilePart:
 
 
 def ollama_name(id: str, files: Sequence[ModelFile]) -> str | None:
-    """What `ollama run` takes for the file that llama.cpp would choose; None where Ollama cannot pull it."""
+    """What `ollama run` takes for the file that most would choose; None where Ollama cannot pull it.
+
+    Ollama pulls by the label of a real file, and no shards (https://huggingface.co/docs/hub/ollama).
+    """
     labels = [file.quantization for file in files if file.role == "model" and not file.shards and file.quantization]
     if not labels or "/" not in id:
         return None
-    label = next((wanted for wanted in PULL_FIRST if wanted in labels), labels[0])
+    usual = next((wanted for wanted in PULL_FIRST if wanted in labels), None)
+    # Else the smallest that is not cut to the bone; labels are in the order of their bits.
+    label = usual or next((each for each in labels if bits(each) >= 4), labels[-1])
     return f"hf.co/{id}:{label}"
 
 
@@ -127,11 +144,14 @@ def served_by(model: HubModel, router: RouterModel | None) -> tuple[ServedBy, ..
 
 
 def provider_model(model: RouterModel) -> ProviderModel:
+    """`capabilities` is None where the endpoint says nothing about them, as those of one's own do."""
     live = [entry for entry in model.providers if entry.status != "error"]
     lengths = [entry.context_length for entry in live if entry.context_length]
-    tools = any(entry.supports_tools for entry in live)
+    can = ["completion"]
+    can += ["tools"] if any(entry.supports_tools for entry in live) else []
+    can += ["vision"] if "image" in model.architecture.input_modalities else []
     return ProviderModel(
         name=model.id,
-        context_length=max(lengths, default=None),
-        capabilities=("completion", "tools") if tools else ("completion",),
+        context_length=max(lengths, default=model.max_model_len),
+        capabilities=tuple(can) if model.providers else None,
     )

@@ -5,16 +5,22 @@ Source: huggingface_hub `hf_raise_for_status`; https://huggingface.co/docs/hub/r
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
+
+import orjson
+from pydantic import SecretStr
 
 from moorage import (
     AuthFailed,
     BadAnswer,
     CreditsGone,
     Gated,
+    InvalidConfig,
     MoorageError,
     NotFound,
     RateLimited,
@@ -25,29 +31,64 @@ from moorage import (
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 BILLING_PAGE = "https://huggingface.co/settings/billing"
 ADD_TOKEN = f"Add a token on the Plugins page or set HF_TOKEN; tokens are made at {TOKENS_PAGE}."
+PERMISSION = f"It needs the permission “Make calls to Inference Providers”: {TOKENS_PAGE}"
 LONGEST = 300
 _RATE = re.compile(r'"[^"]*"\s*;\s*r=(\d+)\s*;\s*t=(\d+)')
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{4,}|(?<=Bearer )\S+")
 
 
-def message_of(headers: Mapping[str, str], body: bytes) -> str:
-    """What the service said, in one short line: header, then any of the JSON shapes, then plain text."""
-    if headers.get("x-error-message"):
-        return _short(headers["x-error-message"])
-    try:
-        value = json.loads(body)
-    except ValueError:
-        text = body[:4096].decode("utf-8", "replace").strip()
-        return "" if text.lower().startswith(("<!doctype", "<html")) else _short(text)
-    return _short(_text_in(value))
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that says no. `key` is what was sent with the question, so that no message ever repeats it."""
 
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    key: SecretStr | None = None
 
-def error_code(body: bytes) -> str:
-    """OpenAI's `error.code`, such as `model_not_supported`."""
-    try:
-        error = json.loads(body).get("error")
-    except (ValueError, AttributeError):
-        return ""
-    return str(error.get("code") or "") if isinstance(error, dict) else ""
+    @property
+    def said(self) -> str:
+        """What the service said, in one short line: header, then any of the JSON shapes, then plain text."""
+        if self.headers.get("x-error-message"):
+            return self._short(self.headers["x-error-message"])
+        try:
+            value = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            text = self.body[:4096].decode("utf-8", "replace").strip()
+            return "" if text.startswith("<") else self._short(text)
+        return self._short(_text_in(value))
+
+    @property
+    def kind(self) -> str:
+        """OpenAI's `error.code` or `error.type`, such as `model_not_supported`; empty where there is none."""
+        try:
+            error = orjson.loads(self.body)["error"]
+            return str(error.get("code") or error.get("type") or "")
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            return ""
+
+    @property
+    def wait(self) -> float | None:
+        """The seconds that a 429 names: the window's rest when it is used up, else `Retry-After`."""
+        rate = _RATE.search(self.headers.get("ratelimit", ""))
+        if rate is not None and rate[1] == "0":
+            return float(rate[2])
+        after = self.headers.get("retry-after", "").strip()
+        if after.replace(".", "", 1).isdecimal():
+            return float(after)
+        try:
+            until = parsedate_to_datetime(after)
+        except ValueError:
+            return None
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+    def _short(self, text: str) -> str:
+        text = " ".join(text.split())
+        if self.key is not None:
+            text = text.replace(self.key.get_secret_value(), "…")
+        text = _TOKEN.sub("…", text)
+        return text if len(text) <= LONGEST else text[:LONGEST].rstrip() + "…"
 
 
 def _text_in(value: Any) -> str:
@@ -62,58 +103,52 @@ def _text_in(value: Any) -> str:
     return ""
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else text[:LONGEST].rstrip() + "…"
+def _with(sentence: str, said: str) -> str:
+    return f"{sentence}: {said}" if said else f"{sentence}."
 
 
-def wait_seconds(headers: Mapping[str, str]) -> float | None:
-    """The time to wait that a 429 names: the window's rest when it is used up, else `Retry-After`."""
-    rate = _RATE.search(headers.get("ratelimit", ""))
-    if rate is not None and rate[1] == "0":
-        return float(rate[2])
-    after = headers.get("retry-after", "").strip()
-    return float(after) if after.replace(".", "", 1).isdigit() else None
+def limited(refusal: Refusal, who: str = "Hugging Face") -> RateLimited:
+    seconds = refusal.wait
+    when = f" It takes requests again in {seconds:.0f} s." if seconds is not None else ""
+    hint = None if refusal.key is not None else f"With a token the limits are higher. {ADD_TOKEN}"
+    return RateLimited(f"{who} asks us to slow down.{when}", retry_after=seconds, hint=hint)
 
 
-def limited(headers: Mapping[str, str], body: bytes, *, signed_in: bool) -> RateLimited:
-    seconds = wait_seconds(headers)
-    when = f" Try again in {seconds:.0f} s." if seconds is not None else ""
-    hint = None if signed_in else f"With a token the limits are higher. {ADD_TOKEN}"
-    return RateLimited(f"Hugging Face asks us to slow down.{when}", retry_after=seconds, hint=hint)
-
-
-def hub_error(status: int, headers: Mapping[str, str], body: bytes, *, what: str, signed_in: bool) -> MoorageError:
+def hub_error(refusal: Refusal, what: str) -> MoorageError:
     """The error for an answer of the Hub; `what` is the model or list that was asked for."""
-    code, said = headers.get("x-error-code", ""), message_of(headers, body)
+    status, said, signed_in = refusal.status, refusal.said, refusal.key is not None
     if status == 429:
-        return limited(headers, body, signed_in=signed_in)
-    if code == "GatedRepo":
-        return gated_error(status, what)
-    if code == "RevisionNotFound":
-        return NotFound(f"{what} has no such revision.", hint="It may have been removed; take the newest one.")
-    if code == "EntryNotFound":
-        return NotFound(f"{what} has no such file.", hint="Look at its files again; they may have changed.")
-    if status == 401:
-        if "Authorization header" in said:
-            return AuthFailed("Hugging Face does not accept the saved token.", hint=ADD_TOKEN)
+        return limited(refusal)
+    if status >= 500 or status == 408:
+        return Unreachable(_with(f"The Hub has a problem (status {status})", said), hint="Try again in a moment.")
+    match refusal.headers.get("x-error-code", ""):
+        case "GatedRepo":
+            return gated_error(status, what)
+        case "RevisionNotFound":
+            return NotFound(f"{what} has no such revision.", hint="It may have been removed; take the newest one.")
+        case "EntryNotFound":
+            return NotFound(f"{what} has no such file.", hint="Look at its files again; they may have changed.")
+    if status == 401 and "Authorization header" in said:
+        return AuthFailed("Hugging Face does not accept the saved token.", hint=ADD_TOKEN)
+    if status == 401 or refusal.headers.get("x-error-code") == "RepoNotFound":
+        whom = "your account" if signed_in else "anyone without a token"
+        more = "" if signed_in else f" {ADD_TOKEN}"
         return NotFound(
-            f"{what} does not exist, or is private and not open to {'this token' if signed_in else 'us'}.",
-            hint="Check the name. For a private model a token of its owner is needed."
-            + ("" if signed_in else f" {ADD_TOKEN}"),
+            f"{what} does not exist, or is private and not open to {whom}.",
+            hint=f"Check the name. A private model needs a token of an account that may read it.{more}",
         )
     if status == 404:
-        return NotFound(f"There is no {what} on the Hub.", hint="Check the name; upper and lower case matter.")
+        return NotFound(f"The Hub has no {what}.", hint="Check the name, and the Hub's address where a mirror is used.")
+    if status == 403 and "disabled" in said.lower():
+        return NotFound(f"{what} was disabled by Hugging Face.", hint="Choose another model.")
     if status == 403:
-        if "disabled" in said.lower():
-            return NotFound(f"{what} was disabled by Hugging Face.", hint="Choose another model.")
-        return AuthFailed(f"Hugging Face refused access to {what}: {said}", hint="Check the permissions of the token.")
-    if status >= 500 or status == 408:
-        return Unreachable(f"The Hub has a problem (status {status}).", hint="Try again in a moment.")
-    return BadAnswer(f"The Hub refused the request (status {status}): {said}")
+        return AuthFailed(
+            _with(f"Hugging Face refused access to {what}", said), hint="Check the permissions of the token."
+        )
+    return BadAnswer(_with(f"The Hub refused the request (status {status})", said))
 
 
-def gated_error(status: int, model: str) -> MoorageError:
+def gated_error(status: int, model: str) -> Gated:
     page = f"https://huggingface.co/{model}"
     if status == 401:
         return Gated(f"{model} is gated: sign in with a token first.", url=page, hint=ADD_TOKEN)
@@ -124,47 +159,70 @@ def gated_error(status: int, model: str) -> MoorageError:
     )
 
 
-def router_error(status: int, headers: Mapping[str, str], body: bytes, *, model: str, own: bool) -> MoorageError:
+def no_key() -> AuthFailed:
+    return AuthFailed(
+        "Hugging Face needs a token to use a model.",
+        hint=f"Add one on the Plugins page, in this provider, or as HF_TOKEN. {PERMISSION}",
+    )
+
+
+def router_error(refusal: Refusal, *, model: str, own: bool) -> MoorageError:
     """The error for an answer of the router, or (`own`) of an endpoint of one's own."""
-    said, code = message_of(headers, body), error_code(body)
+    status, said, kind = refusal.status, refusal.said, refusal.kind
     service = "The endpoint" if own else "The router"
-    if code in ("model_not_supported", "model_not_found") or "not supported by any provider" in said:
+    if "api-inference.huggingface.co" in said and "no longer supported" in said:
+        return InvalidConfig(
+            "This address of Hugging Face is no longer in use.",
+            hint="Leave the endpoint empty to use the router, or enter the address of an Inference Endpoint.",
+        )
+    if kind == "model_not_supported" or "not supported by any provider" in said:
         return not_served(model)
-    if status == 402:
-        return CreditsGone(
-            "The included credits of this Hugging Face account are used up.",
-            hint=f"Buy credits or wait for the next month: {BILLING_PAGE}",
-        )
-    if status == 401:
-        return AuthFailed(
-            f"{service} does not accept the token.",
-            hint=f"Check it; it needs the permission to make calls to Inference Providers: {TOKENS_PAGE}",
-        )
+    if status == 402 or kind == "insufficient_quota":
+        return credits_gone(said, own)
+    if status == 401 or kind == "invalid_api_key":
+        return no_token_accepted(service, refusal.key, own)
     if status == 403:
-        return AuthFailed(
-            f"{service} refuses this token: {said}",
-            hint=f"It needs the permission to make calls to Inference Providers: {TOKENS_PAGE}",
-        )
-    if status == 429:
-        return limited(headers, body, signed_in=True)
-    if status == 404:
-        return NotFound(f"{service} has no model {model}.", hint="Check the model's name and the endpoint's address.")
+        hint = "Check the token and what it may do there." if own else PERMISSION
+        return AuthFailed(_with(f"{service} refuses this token", said), hint=hint)
+    if status == 429 or kind == "rate_limit_exceeded":
+        return limited(refusal, service)
+    if status == 404 or kind == "model_not_found":
+        hint = "Check the model's name and the endpoint's address." if own else "Check the model's name."
+        return NotFound(_with(f"{service} has no model {model}", said), hint=hint)
     if status == 410:
-        return Unsupported(f"{model} is no longer served there: {said}", hint="Choose another model or provider.")
+        return Unsupported(
+            _with(f"{model} is no longer served there", said), hint="Choose another model or inference provider."
+        )
     if status == 503 and own:
         return Unreachable("The endpoint is asleep or starting.", hint="Wait a minute and try again.")
     if status >= 500 or status == 408:
-        return Unreachable(f"{service} has a problem (status {status}): {said}", hint="Try again, or another provider.")
+        hint = "Try again in a moment." if own else "Try again, or choose another inference provider."
+        return Unreachable(_with(f"{service} has a problem (status {status})", said), hint=hint)
     if status in (400, 413, 422):
-        return Unsupported(
-            f"{service} refused the request: {said}", hint="Check the options and the length of the chat."
-        )
-    return BadAnswer(f"{service} answered with status {status}: {said}")
+        hint = "Check the options, the tools and the length of the chat."
+        return Unsupported(_with(f"{service} refused the request", said), hint=hint)
+    return BadAnswer(_with(f"{service} answered with status {status}", said))
 
 
-def not_served(model: str) -> MoorageError:
+def no_token_accepted(service: str, key: SecretStr | None, own: bool) -> AuthFailed:
+    if own:
+        message = f"{service} does not accept the token." if key else f"{service} needs a token."
+        return AuthFailed(message, hint="Enter the token of this endpoint in the provider.")
+    return AuthFailed(f"{service} does not accept the token.", hint=f"Make a new one and save it. {PERMISSION}")
+
+
+def credits_gone(said: str, own: bool) -> CreditsGone:
+    if own:
+        return CreditsGone(_with("The endpoint's account has nothing left to pay with", said))
+    return CreditsGone(
+        "The included credits of this Hugging Face account are used up.",
+        hint=f"Buy credits, or wait for the next month: {BILLING_PAGE}",
+    )
+
+
+def not_served(model: str) -> Unsupported:
     return Unsupported(
         f"No inference provider that you have enabled serves {model}.",
-        hint="Choose a model that is served (search with “served by: all”), enable more providers in your "
-        "Hugging Face settings, or install it locally.",
+        hint="Choose a model that is served (search with “served by: all”), enable more providers at "
+        "https://huggingface.co/settings/inference-providers, or install it locally.",
     )

@@ -12,45 +12,46 @@ from typing import Literal
 
 Role = Literal["model", "projector", "other"]
 
-_LABELS = re.compile(
+_LABEL = (
     r"(?:UD-)?(?:"
-    r"BF16|F16|F32|FP16|FP32"
-    r"|TQ[12]_0|Q1_0|Q2_0"
+    r"BF16|FP?16|FP?32"
+    r"|TQ[12]_0|Q[12]_0"
     r"|IQ1_[SM]|IQ2_(?:XXS|XS|S|M)|IQ3_(?:XXS|XS|S|M)|IQ4_(?:XS|NL)"
     r"|Q4_0_(?:4_4|4_8|8_8)|Q[45]_[01]|Q8_0"
     r"|Q2_K(?:_(?:S|L|XL))?|Q[345]_K_(?:S|M|L|XL)|Q6_K(?:_(?:S|M|L|XL))?|Q8_K_XL"
     r"|MXFP4_MOE|MXFP4|NVFP4"
     r")"
 )
-_WORD_START = r"(?<![A-Za-z0-9_])"
-_WORD_END = r"(?![A-Za-z0-9_])"
-_QUANT = re.compile(_WORD_START + f"({_LABELS.pattern})" + _WORD_END, re.IGNORECASE)
+# `model_Q8_0` has a word of its own behind the underscore, `Q8_0_new` has not: sizes such as `_L` are joined that way.
+_QUANT = re.compile(f"(?<![A-Za-z0-9]){_LABEL}(?![A-Za-z0-9_])", re.IGNORECASE)
 _ALIASES = {"FP16": "F16", "FP32": "F32"}
 _SHARD = re.compile(r"^(?P<base>.*?)-(?P<number>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
 _DRAFT = re.compile(r"^(?:mtp|eagle3|dflash|dspark)-", re.IGNORECASE)
+_BITS = re.compile(r"(?:BF|F)(\d+)|\D*?(\d)")
 
 
 def quantization(path: str) -> str | None:
-    """The label of a file (`Q4_K_M`, `UD-Q4_K_XL`), from its name, else from its folder; None where neither says."""
-    folder, _, name = path.rpartition("/")
-    for text in (name.removesuffix(".gguf").removesuffix(".GGUF"), folder.rpartition("/")[2]):
-        found = _QUANT.findall(text)
+    """The label of a file (`Q4_K_M`, `UD-Q4_K_XL`) from its name, else from its nearest folder; None for neither."""
+    for word in reversed(re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE).split("/")):
+        found = _QUANT.findall(word)
         if found:
             label: str = found[-1].upper()
             return _ALIASES.get(label, label)
     return None
 
 
+def bits(label: str) -> int:
+    """About how many bits a weight takes, for the order of labels: 4 for `IQ4_XS`, 16 for `BF16`; 0 when unknown."""
+    match = _BITS.match(label.upper().removeprefix("UD-"))
+    return int(match[1] or match[2]) if match else 0
+
+
 def role(path: str) -> Role:
     """What a file is for; only `model` can be installed by itself."""
     name = path.rpartition("/")[2].lower()
-    if not name.endswith(".gguf"):
+    if not name.endswith(".gguf") or "imatrix" in name or _DRAFT.match(name):
         return "other"
-    if "mmproj" in name:
-        return "projector"
-    if "imatrix" in name or _DRAFT.match(name):
-        return "other"
-    return "model"
+    return "projector" if "mmproj" in name else "model"
 
 
 def shard(path: str) -> tuple[str, int, int] | None:

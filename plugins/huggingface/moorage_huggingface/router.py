@@ -5,17 +5,19 @@ Source: https://huggingface.co/docs/inference-providers
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+import orjson
 from pydantic import SecretStr, ValidationError
 
 from moorage import (
-    AuthFailed,
+    BadAnswer,
     CompletionEvent,
     CompletionRequest,
+    HttpResponse,
+    HttpStream,
     MoorageError,
     PluginContext,
     Provider,
@@ -23,18 +25,19 @@ from moorage import (
     chat_completion_body,
     read_chat_completion,
 )
-from moorage_huggingface.config import HuggingFaceProvider, Options, Settings, base_url
-from moorage_huggingface.problems import TOKENS_PAGE, router_error
+from moorage_huggingface.config import HuggingFaceProvider, Options, Settings, base_url, origin
+from moorage_huggingface.problems import Refusal, no_key, router_error
 from moorage_huggingface.wire import RouterModel
 
 KNOWN_SECONDS = 5.0
+NO_LIST = (404, 405, 501)  # an endpoint that serves its one model and lists none
 
 
 class Router:
-    """One provider's endpoint: where it is, and which key goes there."""
+    """One provider's endpoint: where it is, and which key goes there. Without a provider, the router itself."""
 
     def __init__(self, provider: Provider | None, context: PluginContext) -> None:
-        self._context = context
+        self._http = context.http
         self._settings: Settings = context.config
         self._config: HuggingFaceProvider | None = provider.config if provider else None
         endpoint = self._config.endpoint if self._config else None
@@ -43,51 +46,43 @@ class Router:
 
     @property
     def key(self) -> SecretStr | None:
-        """The provider's own key; else the saved token, but only where that was given for: the router."""
+        """The provider's own key; else the saved token, but only for the hosts that it was saved for."""
         if self._config is not None and self._config.api_key is not None:
             return self._config.api_key
-        same = urlsplit(self.base)[:2] == urlsplit(self._settings.router_endpoint)[:2]
-        return self._settings.token if same else None
+        known = {origin(self._settings.router_endpoint), origin(self._settings.hub_endpoint)}
+        return self._settings.token if origin(self.base) in known else None
 
     def complete(self, request: CompletionRequest) -> Iterator[CompletionEvent]:
-        if self.key is None and not self.own:
-            raise AuthFailed(
-                "Hugging Face needs a token to use a model.",
-                hint=f"Add one on the Plugins page, in this provider, or as HF_TOKEN. It is made at {TOKENS_PAGE} "
-                "and needs the permission to make calls to Inference Providers.",
-            )
+        key = self.key
+        if key is None and not self.own:
+            raise no_key()
 
         def failure(chunk: dict[str, Any]) -> Exception:
+            """The error for an error object in the stream, after a status of 200."""
             error = chunk.get("error")
             status = error.get("status_code") or error.get("code") if isinstance(error, dict) else None
             status = status if isinstance(status, int) and 400 <= status < 600 else 500
-            return router_error(status, {}, json.dumps(chunk).encode(), model=request.model, own=self.own)
+            return self._error(status, {}, orjson.dumps(chunk), request.model)
 
-        body = self._body(request)
-        url = f"{self.base}/chat/completions"
-        headers = {"Accept": "text/event-stream"}
-        with self._context.http.stream("POST", url, json=body, key=self.key, headers=headers) as response:
+        url, headers = f"{self.base}/chat/completions", {"Accept": "text/event-stream"}
+        with self._http.stream("POST", url, json=self._body(request), key=key, headers=headers) as response:
             if response.status >= 400:
-                raise router_error(
-                    response.status, response.headers, response.read(), model=request.model, own=self.own
-                )
-            if "json" in response.headers.get("content-type", ""):  # one object, although a stream was asked for
-                whole = ServerSentEvent("message", response.read().decode("utf-8", "replace"))
-                yield from read_chat_completion((whole,), failure)
-            else:
-                yield from read_chat_completion(response.events(), failure)
+                raise self._error(response.status, response.headers, response.read(), request.model)
+            yield from read_chat_completion(_events(response), failure)
 
     def models(self) -> list[RouterModel]:
         """What it serves now; an endpoint that has no such list serves its one model."""
-        response = self._context.http.request("GET", f"{self.base}/models", key=self.key)
+        response = self._public(f"{self.base}/models", None)
+        if response.status in NO_LIST and self.own and self._config is not None:
+            return [RouterModel(id=self._config.model)]
         if response.status >= 400:
-            if self.own and self._config is not None:
-                return [RouterModel(id=self._config.model)]
-            raise router_error(response.status, response.headers, response.content, model="", own=self.own)
+            raise self._error(response.status, response.headers, response.content, "list")
         value = response.json()
         items = value.get("data") if isinstance(value, dict) else value
+        if not isinstance(items, list):
+            raise BadAnswer("The list of models could not be read.", hint="Check the endpoint's address.")
         found = []
-        for item in items or ():
+        for item in items:
             try:
                 found.append(RouterModel.model_validate(item))
             except ValidationError:
@@ -96,15 +91,24 @@ class Router:
 
     def model(self, id: str) -> RouterModel | None:
         """What the router knows of one model; None where it does not, or does not answer soon."""
-        url = f"{self.base}/models/{quote(id, safe='/')}"
         try:
-            response = self._context.http.request("GET", url, key=self.key, timeout=KNOWN_SECONDS)
+            response = self._public(f"{self.base}/models/{quote(id, safe='/')}", KNOWN_SECONDS)
             if response.status >= 400:
                 return None
             value = response.json()
             return RouterModel.model_validate(value.get("data", value) if isinstance(value, dict) else value)
         except (MoorageError, ValidationError):
             return None
+
+    def _public(self, url: str, timeout: float | None) -> HttpResponse:
+        """Lists of the router are for everyone, so a token that is not accepted need not hide them."""
+        response = self._http.request("GET", url, key=self.key, timeout=timeout)
+        if response.status == 401 and self.key is not None and not self.own:
+            response = self._http.request("GET", url, timeout=timeout)
+        return response
+
+    def _error(self, status: int, headers: Any, body: bytes, model: str) -> MoorageError:
+        return router_error(Refusal(status, headers, body, self.key), model=model, own=self.own)
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
         options: Options | None = request.options
@@ -114,3 +118,20 @@ class Router:
     def _model(self, model: str) -> str:
         routing = self._config.routing if self._config else None
         return f"{model}:{routing}" if routing and not self.own and ":" not in model else model
+
+
+def _events(response: HttpStream) -> Iterator[ServerSentEvent]:
+    """The events of the stream; of a whole answer, which some services give although a stream was asked for, one."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "text/html":
+        raise BadAnswer(
+            "A web page came where an answer should be.",
+            hint="Check the endpoint's address, and sign-in pages in between.",
+        )
+    if kind != "application/json":
+        yield from response.events()
+        return
+    text = response.read().decode("utf-8", "replace")
+    if not text.lstrip().startswith("{"):
+        raise BadAnswer("The answer could not be read.", hint="Check the endpoint's address.")
+    yield ServerSentEvent("message", text)

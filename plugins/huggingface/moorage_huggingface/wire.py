@@ -15,10 +15,6 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True, protected_namespaces=())
 
 
-class Sibling(Wire):
-    rfilename: str
-
-
 class Safetensors(Wire):
     total: int | None = None
 
@@ -51,7 +47,6 @@ class HubModel(Wire):
     private: bool = False
     disabled: bool = False
     last_modified: datetime | None = Field(default=None, alias="lastModified")
-    siblings: list[Sibling] | None = None
     safetensors: Safetensors | None = None
     gguf: Gguf | None = None
     inference_provider_mapping: list[MappedProvider] = Field(default=[], alias="inferenceProviderMapping")
@@ -100,6 +95,24 @@ class RouterProvider(Wire):
     supports_tools: bool | None = None
 
 
+class Architecture(Wire):
+    input_modalities: list[str] = []
+
+
 class RouterModel(Wire):
+    """A model of the router, or of an endpoint of one's own, which says its id only."""
+
     id: str
+    architecture: Architecture = Architecture()
     providers: list[RouterProvider] = []
+    max_model_len: int | None = None  # what vLLM calls the context length
+
+    @field_validator("architecture", mode="before")
+    @classmethod
+    def _object(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else {}
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        return value if isinstance(value, list) else []
