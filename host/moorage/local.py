@@ -8,7 +8,7 @@ from pathlib import Path
 
 from moorage.errors import Missing, MoorageError
 from moorage.events import EventBus
-from moorage.machine import free_disk, total_memory
+from moorage.machine import Machine, disk_size, free_disk, total_memory
 from moorage.models import SavedProvider, Target
 from moorage.plugins import Plugins
 from moorage.preferences import PreferencesService
@@ -60,6 +60,19 @@ class LocalModels:
             if saved.id == id:
                 return self._ask(saved)
         raise Missing(f"There is no target {id}.", hint="A target is a saved provider that can install models.")
+
+    def this_machine(self) -> Machine:
+        """Disk and memory of the machine that Moorage runs on."""
+        return Machine(free=free_disk(self._home), disk=disk_size(self._home), memory=total_memory())
+
+    def likely_target(self) -> str | None:
+        """What `default_target` will probably say, without asking any server."""
+        chosen = self._preferences.current.default_target
+        names = list(self.names())
+        if chosen in names:
+            return chosen
+        others = [name for name in names if not self._providers.is_preset(name)]
+        return (others or names or [None])[0]
 
     def default_target(self) -> str:
         """The setting, else the first saved target that answers, else the one that is always there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -13,6 +14,26 @@ def total_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Bytes; None where the system does not say."""
+
+    free: int | None
+    disk: int | None
+    memory: int | None
+
+
+def disk_size(path: Path) -> int | None:
+    """The size of the file system of `path` or of its nearest existing parent."""
+    for candidate in (path, *path.parents):
+        if candidate.exists():
+            try:
+                return shutil.disk_usage(candidate).total
+            except OSError:
+                return None
+    return None
 
 
 def free_disk(path: Path) -> int | None:

@@ -139,9 +139,9 @@ class Installs:
         """What runs, newest first, with its progress."""
         return list(self.list(("running",)).items)
 
-    def attention(self) -> int:
-        """How many run or wait for a person."""
-        return self._queue.count("running", "queued", "waiting")
+    def needing_attention(self) -> int:
+        """How many failed or wait for something."""
+        return self._queue.count("waiting", "failed")
 
     @property
     def running(self) -> bool:

@@ -1,0 +1,73 @@
+"""The pages, one file per place: each view parses, makes one call on a service, and renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Flask, g, render_template, request
+
+from moorage.errors import MoorageError
+from moorage_web import templating
+from moorage_web.current import host
+
+THEMES = ("system", "light", "dark")
+
+
+def blueprints() -> list[Blueprint]:
+    from moorage_web.pages import agents, chat, home, installs, llm, models, plugins, settings
+
+    return [module.pages for module in (home, chat, agents, models, installs, llm, plugins, settings)]
+
+
+def prepare(app: Flask) -> None:
+    """What every page needs: formats and pictures, theme and status for the frame, and pages for errors."""
+    templating.prepare(app.jinja_env, now=lambda: datetime.now(UTC), zone=_zone)
+    app.jinja_env.globals.update(
+        proofs_of=lambda proofs, target: {name: proof for (at, name), proof in proofs.items() if at == target},
+        provider_options=lambda providers: [(item.id, item.name) for item in providers],
+        type_options=lambda types: [(item.type, item.label) for item in types],
+    )
+
+    @app.context_processor
+    def frame() -> dict[str, Any]:
+        theme = request.cookies.get("theme", "system")
+        return {"theme": theme if theme in THEMES else "system", "status": status()}
+
+
+def error_page(error: MoorageError) -> str:
+    """A page that says what happened and what to do next."""
+    return render_template("pages/error.html", active="", title=error.title, detail=str(error), hint=error.hint)
+
+
+def _zone() -> tzinfo:
+    return ZoneInfo(host().preferences.current.time_zone)
+
+
+def status() -> dict[str, Any]:
+    """What runs in the background, for the strip and the count; asked once per request."""
+    if "status" not in g:
+        installs = host().installs
+        g.status = {"installs": installs.active(), "attention": installs.needing_attention()}
+    found: dict[str, Any] = g.status
+    return found
+
+
+class Lazy:
+    """A value that a template asks for when it gets there, so that what comes before is on the screen already."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: list[Any] = []
+
+    def __call__(self) -> Any:
+        if not self._made:
+            self._made.append(self._make())
+        return self._made[0]
+
+
+def fragment() -> str | None:
+    """The part of a page that a script asks for alone."""
+    return request.args.get("fragment") or request.form.get("fragment")
