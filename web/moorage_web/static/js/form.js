@@ -1,0 +1,83 @@
+// Provider forms: the test from unsaved values, and the search in a model field. Both post or ask for what the page
+// itself would show, so that a form is read in one place only: on the server.
+import { asking, debounce, fetchFragment } from "./fragments.js";
+
+const DELAY = 250;
+let running;
+
+async function test(form, button) {
+  const region = document.getElementById("test");
+  const data = new FormData(form, button);
+  region.replaceChildren(document.getElementById("test-steps").content.cloneNode(true));
+  button.disabled = true;
+  try {
+    const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(data) });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.querySelector("form[data-provider-form]");
+    // What was typed stays as it is: only errors beside fields and the result below are taken over.
+    showErrors(form, fresh);
+    region.replaceChildren(...(fresh?.querySelector("#test") ?? page.querySelector("main")).childNodes);
+  } catch {
+    region.textContent = form.dataset.failed;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function showErrors(form, fresh) {
+  for (const old of form.querySelectorAll("p.error[id]")) old.remove();
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  for (const error of fresh?.querySelectorAll("p.error[id]") ?? []) {
+    const field = document.getElementById(error.id.replace(/-error$/, ""));
+    field?.closest(".field").append(error);
+    field?.setAttribute("aria-invalid", "true");
+    field?.setAttribute("aria-describedby", error.id);
+  }
+  form.querySelector("[aria-invalid]")?.focus();
+}
+
+async function pick(field) {
+  running?.abort();
+  running = new AbortController();
+  const region = document.getElementById(`${field.id}-results`);
+  const data = new FormData(field.form);
+  const query = { q: field.value, name: field.name, type: data.get("type") ?? data.get("llm.type") ?? "" };
+  try {
+    const body = await fetchFragment(asking(field.dataset.picks, "picks", query), { signal: running.signal });
+    region.replaceChildren(...body.childNodes);
+  } catch (error) {
+    if (error.name !== "AbortError") region.textContent = field.form.dataset.failed ?? "";
+  }
+}
+
+for (const form of document.querySelectorAll("form")) {
+  form.addEventListener("submit", (event) => {
+    if (!event.submitter?.matches("[data-test]")) return;
+    event.preventDefault();
+    test(form, event.submitter);
+  });
+}
+
+for (const field of document.querySelectorAll("[data-model-search]")) {
+  field.addEventListener("input", debounce(() => pick(field), DELAY));
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown") return;
+    event.preventDefault();
+    document.getElementById(`${field.id}-results`).querySelector("button")?.focus();
+  });
+}
+
+document.addEventListener("click", (event) => {
+  const use = event.target.closest?.("[data-use-for]");
+  const search = event.target.closest?.('button[name="_search"]');
+  if (use) {
+    event.preventDefault();
+    const field = use.form.elements[use.dataset.useFor];
+    field.value = use.value;
+    document.getElementById(`${field.id}-results`).replaceChildren();
+    field.focus();
+  } else if (search) {
+    event.preventDefault();
+    pick(search.form.elements[search.value]);
+  }
+});
