@@ -1,137 +1,117 @@
-"""One collection: documents in memory, and one TinyDB file that is replaced whole at each write.
+"""One collection: documents in memory, and one file that is replaced whole at each write.
 
-The file is what TinyDB's own table format is, with text ids: `{"documents": {id: document}, "_meta": {"1": {…}}}`.
-Each document is kept serialised, so that a write only joins what is there.
+Readers never wait for a writer's fsync: they see the documents as they were before it, or after it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import os
+import builtins
 import threading
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import orjson
 from pydantic import ValidationError
-from tinydb import TinyDB
-from tinydb.storages import Storage
-from tinydb.table import Table
 
 from moorage.errors import Conflict, FieldError, InvalidInput, StoreError
 from moorage.models import Document, Page
 from moorage.store import Where
-from moorage.store.atomic import write_atomic
+from moorage.store.cursors import Key, key_of, read_cursor, unknown_cursor, write_cursor
+from moorage.store.files import CheckedStorage, CollectionDatabase, entry
+from moorage.store.where import matcher
 
 D = TypeVar("D", bound=Document)
-FORMAT = 1
 
 
-class Damaged(Exception):
-    """The file is not what was written; the text says how it shows."""
+class _Row(NamedTuple, Generic[D]):
+    """A document and its place in the order of first put."""
+
+    place: int
+    document: D
 
 
-class TextIdTable(Table):
-    document_id_class = str  # type: ignore[assignment]  # TinyDB's documented way to have ids that are no numbers
+class _Order(NamedTuple, Generic[D]):
+    """All documents in one order, beside the keys they are ordered by; made for one generation of the collection."""
 
-
-class CheckedStorage(Storage):
-    """Reads a collection's file and proves it: parseable, as many documents as written, the same bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> dict[str, dict[str, Any]]:
-        raw = self._path.read_bytes()
-        try:
-            value = orjson.loads(raw)
-            meta = value["_meta"]["1"]
-            documents = value["documents"]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise Damaged(f"it cannot be parsed ({type(error).__name__})") from None
-        if meta["format"] > FORMAT:
-            raise StoreError(
-                f"{self._path.name} was written by a newer Moorage.", hint="Install that version again, or a newer one."
-            )
-        body = raw[len(HEAD) : raw.rindex(b',"_meta"')]
-        if meta["crc32"] != zlib.crc32(body) or meta["count"] != len(documents):
-            raise Damaged("its checksum does not fit")
-        return {"documents": documents}
-
-    def write(self, data: dict[str, dict[str, Any]]) -> None:
-        write_documents(self._path, {id: orjson.dumps(value) for id, value in data.get("documents", {}).items()})
-
-
-HEAD = b'{"documents":'
-
-
-def write_documents(path: Path, documents: Mapping[str, bytes]) -> None:
-    body = b"{%s}" % b",".join([b"%s:%s" % (orjson.dumps(id), value) for id, value in documents.items()])
-    meta = orjson.dumps({"1": {"format": FORMAT, "count": len(documents), "crc32": zlib.crc32(body)}})
-    write_atomic(path, (HEAD, body, b',"_meta":', meta, b"}"))
-
-
-def read_documents(path: Path) -> dict[str, dict[str, Any]]:
-    """The documents of a file by id, in the order in which they were first put. Damaged where they are not whole."""
-    with TinyDB(storage=CheckedStorage, path=path) as database:
-        return {str(item.doc_id): dict(item) for item in TextIdTable(database.storage, "documents").all()}
+    generation: int
+    keys: list[Key]
+    items: list[D]
 
 
 class FileCollection(Generic[D]):
-    """A `Collection` in one file; see the interface for what each method promises."""
+    """A `Collection` in one file; see the interface for what each method promises.
 
-    def __init__(self, path: Path, model: type[D], documents: Mapping[str, dict[str, Any]]) -> None:
-        self._path = path
-        self._model = model
+    Documents are shared, not copied: they are frozen, and a dict or list inside of one must not be changed either.
+    """
+
+    def __init__(self, name: str, path: Path, model: type[D]) -> None:
+        self.name = name
+        self.model = model
+        self._file = CheckedStorage(path)
         self._lock = threading.RLock()
-        self._backed = path.exists()
-        self._documents: dict[str, D] = {}
-        self._bytes: dict[str, bytes] = {}
-        self._orders: dict[tuple[str | None, bool], list[D]] = {}
-        for id, value in documents.items():
-            try:
-                self._documents[id] = model.model_validate(value)
-            except ValidationError as error:
-                raise Damaged(f"the document {id} does not fit: {error.errors()[0]['msg']}") from None
-            self._bytes[id] = _serialise(self._documents[id])
+        self._closed: str | None = None
+        self._rows: dict[str, _Row[D]] = {}
+        self._entries: dict[str, bytes] = {}
+        self._unreadable: dict[str, str] = {}
+        self._generation = 0
+        self._orders: dict[str | None, _Order[D]] = {}
+        with CollectionDatabase(path) as database:
+            for value in database:
+                self._load(str(value.doc_id), dict(value))
+        self._next_place = len(self._rows)
+
+    @property
+    def unreadable(self) -> Sequence[str]:
+        """What is wrong with the documents that do not fit the model. They stay in the file, unseen and untouched."""
+        return [f"{id}: {problem}" for id, problem in self._unreadable.items()]
 
     def get(self, id: str) -> D | None:
-        return self._documents.get(id)
+        row = self._rows.get(id)
+        return None if row is None else row.document
 
     def put(self, document: D) -> D:
         with self._lock:
-            current = self._documents.get(document.id)
-            stored_version = current.version if current is not None else 0
-            if document.version != stored_version:
-                raise Conflict("It was changed in the meantime.", hint="Load it again and repeat the change.")
-            stored = document.model_copy(update={"version": stored_version + 1})
-            self._write({**self._bytes, stored.id: _serialise(stored)})
-            self._documents[stored.id] = stored
+            self._check_open()
+            row = self._rows.get(document.id)
+            version = 0 if row is None else row.document.version
+            if document.version != version:
+                raise _changed()
+            if document.id in self._unreadable:
+                raise StoreError(
+                    f"There is a document {document.id} in {self.name} already, which cannot be read.",
+                    hint="It was written by another version of Moorage; use that version to change it.",
+                )
+            serialised, stored = self._settle(document.model_copy(update={"version": version + 1}))
+            self._write({**self._entries, stored.id: entry(stored.id, serialised)})
+            if row is None:
+                self._next_place += 1
+            self._rows[stored.id] = _Row(self._next_place if row is None else row.place, stored)
+            self._generation += 1
             return stored
 
     def delete(self, id: str, *, version: int | None = None) -> bool:
         with self._lock:
-            current = self._documents.get(id)
-            if current is None:
+            self._check_open()
+            row = self._rows.get(id)
+            if row is None:
                 return False
-            if version is not None and version != current.version:
-                raise Conflict("It was changed in the meantime.", hint="Load it again and repeat the change.")
-            left = dict(self._bytes)
-            del left[id]
-            self._write(left)
-            del self._documents[id]
+            if version is not None and version != row.document.version:
+                raise _changed()
+            self._write({other: value for other, value in self._entries.items() if other != id})
+            del self._rows[id]
+            self._generation += 1
             return True
 
     def list(self) -> Sequence[D]:
-        with self._lock:
-            return list(self._documents.values())
+        return [row.document for row in tuple(self._rows.values())]
 
     def count(self, where: Where | None = None) -> int:
-        return sum(1 for _ in self._matching(where, self.list()))
+        if not where:
+            return len(self._rows)
+        return sum(map(matcher(self.model, where), self.list()))
 
     def query(
         self,
@@ -142,80 +122,98 @@ class FileCollection(Generic[D]):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Page[D]:
-        found = list(self._matching(where, self._ordered(order_by, descending)))
-        start = self._start(found, cursor)
-        end = len(found) if limit is None else start + limit
-        following = _write_cursor(end, found[end - 1].id) if end < len(found) else None
-        return Page.model_construct(items=tuple(found[start:end]), next=following)
+        if limit is not None and limit < 1:
+            raise InvalidInput("A page needs a length.", errors=(FieldError("limit", "must be 1 or more"),))
+        matches = matcher(self.model, where or {})
+        order = self._order(order_by)
+        scope = [self.name, order_by, descending]
+        after = None if cursor is None else self._place(order_by, read_cursor(cursor, scope))
+        following = (index for index in _following(order.keys, after, descending) if matches(order.items[index]))
+        indexes = builtins.list(following if limit is None else islice(following, limit + 1))
+        page = indexes if limit is None else indexes[:limit]
+        # The items were validated when they were stored; validating them again would cost more than all the rest.
+        return Page.model_construct(
+            items=tuple(order.items[index] for index in page),
+            next=write_cursor(scope, order.keys[page[-1]]) if len(page) < len(indexes) else None,
+        )
 
-    def _write(self, documents: dict[str, bytes]) -> None:
-        write_documents(self._path, documents)
-        self._bytes = documents
-        self._orders.clear()
-        if not self._backed:
-            # From the first write on a missing file is a loss and not a beginning.
-            backup = backup_of(self._path)
-            backup.unlink(missing_ok=True)
-            os.link(self._path, backup)
-            self._backed = True
-
-    def _ordered(self, order_by: str | None, descending: bool) -> Sequence[D]:
+    def close(self, reason: str) -> None:
+        """Refuse all writes from now on; `reason` is the sentence they are refused with."""
         with self._lock:
-            key = (order_by, descending)
-            if key not in self._orders:
-                items = list(self._documents.values())
-                if order_by is not None:
-                    items.sort(key=lambda item: (_sortable(getattr(item, order_by)), item.id), reverse=descending)
-                elif descending:
-                    items.reverse()
-                self._orders[key] = items
-            return self._orders[key]
+            self._closed = reason
 
-    @staticmethod
-    def _matching(where: Where | None, items: Iterable[D]) -> Iterable[D]:
-        if not where:
-            return items
-        wanted = [
-            (name, frozenset(value) if isinstance(value, list | tuple | set | frozenset) else frozenset((value,)))
-            for name, value in where.items()
-        ]
-        return (item for item in items if all(getattr(item, name) in values for name, values in wanted))
+    # -- inside -------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _start(found: Sequence[D], cursor: str | None) -> int:
-        """The place after the last document of the page before; its position where that one is gone."""
-        if cursor is None:
-            return 0
-        position, id = _read_cursor(cursor)
-        if 0 < position <= len(found) and found[position - 1].id == id:
-            return position
-        for index, item in enumerate(found):
-            if item.id == id:
-                return index + 1
-        return min(position, len(found))
+    def _load(self, id: str, value: dict[str, object]) -> None:
+        self._entries[id] = entry(id, orjson.dumps(value))
+        try:
+            self._rows[id] = _Row(len(self._rows), self.model.model_validate(value))
+        except ValidationError as error:
+            self._unreadable[id] = _first_problem(error)
+
+    def _settle(self, document: D) -> tuple[bytes, D]:
+        """The document as it will be read again: what could not be read later is refused now.
+
+        It also parts the stored document from the caller's dicts and lists.
+        """
+        try:
+            serialised = document.model_dump_json(warnings="none").encode()
+            return serialised, self.model.model_validate(orjson.loads(serialised))
+        except ValidationError as error:
+            raise StoreError(
+                f"The document {document.id} of {self.name} is not valid: {_first_problem(error)}."
+            ) from None
+        except ValueError:
+            raise InvalidInput(
+                "This holds something that cannot be stored.", hint="Look for broken characters or very deep nesting."
+            ) from None
+
+    def _write(self, entries: dict[str, bytes]) -> None:
+        self._file.write_entries(entries)
+        self._entries = entries
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise StoreError(self._closed)
+
+    def _order(self, order_by: str | None) -> _Order[D]:
+        # The generation is read before the documents: a write in between makes this order an old one at once.
+        generation = self._generation
+        kept = self._orders.get(order_by)
+        if kept is not None and kept.generation == generation:
+            return kept
+        rows = tuple(self._rows.values())
+        if order_by is None:
+            order = _Order(generation, [key_of(row.place, row.document.id) for row in rows], [r.document for r in rows])
+        elif order_by not in self.model.model_fields:
+            raise ValueError(f"{self.model.__name__} has no field {order_by!r}")
+        else:
+            keyed = sorted((key_of(getattr(row.document, order_by), row.document.id), row.place) for row in rows)
+            by_place = {row.place: row.document for row in rows}
+            order = _Order(generation, [key for key, _ in keyed], [by_place[place] for _, place in keyed])
+        self._orders[order_by] = order
+        return order
+
+    def _place(self, order_by: str | None, key: Key) -> Key:
+        """The key to go on after. Places are counted anew at each start, so a document that is there knows better."""
+        row = self._rows.get(key[-1]) if order_by is None else None
+        return key if row is None else key_of(row.place, row.document.id)
 
 
-def backup_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.bak")
-
-
-def _serialise(document: Document) -> bytes:
-    return document.model_dump_json().encode()
-
-
-def _sortable(value: Any) -> tuple[int, Any]:
-    return (0, 0) if value is None else (1, value)
-
-
-def _write_cursor(position: int, id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([position, id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
+def _following(keys: Sequence[Key], after: Key | None, descending: bool) -> Iterator[int]:
     try:
-        position, id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if isinstance(position, int) and position >= 0 and isinstance(id, str):
-            return position, id
-    except (binascii.Error, ValueError, TypeError):
-        pass
-    raise InvalidInput("This cursor is not one of this list.", errors=(FieldError("cursor", "is not known here"),))
+        if descending:
+            end = len(keys) if after is None else bisect_left(keys, after)
+            return iter(range(end - 1, -1, -1))
+        return iter(range(0 if after is None else bisect_right(keys, after), len(keys)))
+    except TypeError:  # a forged key does not compare
+        raise unknown_cursor() from None
+
+
+def _changed() -> Conflict:
+    return Conflict("It was changed in the meantime.", hint="Load it again and repeat the change.")
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join((".".join(str(part) for part in problem["loc"]) or "document", problem["msg"]))

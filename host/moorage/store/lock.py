@@ -12,9 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from moorage.errors import DataDirLocked
+from moorage.store.atomic import not_written
 
 LOCK = ".lock"
 HOLDER = "holder.json"
+PATIENCE = 0.4  # seconds: whoever only looks has the lock for a moment, and a process that ends lets go soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +32,31 @@ class DirectoryLock:
     """Held from construction to `release`; the operating system lets go of it however the process ends."""
 
     def __init__(self, home: Path, url: str | None) -> None:
-        self._home = home
+        self._holder = home / HOLDER
         self._lock = FileLock(home / LOCK, mode=0o600, thread_local=False)
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=PATIENCE, poll_interval=0.02)
+            try:
+                self._say_who(url)
+            except BaseException:
+                self._lock.release()
+                raise
         except Timeout:
-            raise DataDirLocked(_sentence(home), hint=_hint(home)) from None
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        holder = {"pid": os.getpid(), "url": url, "since": since}
-        path = home / HOLDER
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(holder))
+            raise _locked(home) from None
+        except OSError as error:
+            raise not_written(home / LOCK, error) from error
 
     def release(self) -> None:
-        (self._home / HOLDER).unlink(missing_ok=True)
+        self._holder.unlink(missing_ok=True)
         self._lock.release()
+
+    def _say_who(self, url: str | None) -> None:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        # A new file each time, so that nobody reads half of it or of the one before. Need not survive a power cut.
+        fresh = self._holder.with_name(f"{HOLDER}.new")
+        fresh.write_text(json.dumps({"pid": os.getpid(), "url": url, "since": since}))
+        fresh.chmod(0o600)
+        os.replace(fresh, self._holder)
 
 
 def read_holder(home: Path) -> Holder | None:
@@ -72,15 +84,17 @@ def _read(home: Path) -> Holder | None:
     return None
 
 
-def _sentence(home: Path) -> str:
+def _locked(home: Path) -> DataDirLocked:
     holder = _read(home)
-    who = "another process" if holder is None else f"process {holder.pid} (since {holder.since})"
-    where = f", which serves {holder.url}" if holder is not None and holder.url else ""
-    return f"The data directory {home} is held by {who}{where}."
-
-
-def _hint(home: Path) -> str:
-    holder = _read(home)
-    if holder is not None and holder.url:
-        return f"Open {holder.url}, stop that process, or choose another directory with --home."
-    return "Wait for that process to end, or choose another directory with --home."
+    if holder is None:
+        return DataDirLocked(
+            f"The data directory {home} is held by another process.",
+            hint="Wait for that process to end, or choose another directory with --home.",
+        )
+    who = f"The data directory {home} is held by process {holder.pid} (since {holder.since})"
+    if holder.url is None:
+        return DataDirLocked(f"{who}.", hint="Wait for it to end, or choose another directory with --home.")
+    return DataDirLocked(
+        f"{who}, which serves {holder.url}.",
+        hint=f"Open {holder.url}, stop that process, or choose another directory with --home.",
+    )
