@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -172,6 +172,10 @@ class FakeServer:
     def not_found(self, exchange: Exchange) -> None:
         exchange.text(404, "404 page not found")
 
+    def receive(self, seen: Seen, chunks: Iterator[bytes]) -> bytes:
+        """Read the request's body and return what `Seen.body` is to keep of it; EOFError when the client left."""
+        return b"".join(chunks)
+
     @property
     def port(self) -> int:
         assert self._server is not None, "the server is not started"
@@ -245,16 +249,22 @@ class FakeServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
-        length = int(handler.headers.get("Content-Length") or 0)
         seen = Seen(
             handler.command,
             unquote(parts.path),
             parse_qsl(parts.query, keep_blank_values=True),
             {name.lower(): value for name, value in handler.headers.items()},
-            handler.rfile.read(length),
+            b"",
             target=handler.path,
         )
+        try:
+            seen.body = self.receive(seen, _body(handler))
+        except EOFError:
+            seen.closed_at = time.monotonic()
+            handler.close_connection = True
         self.requests.append(seen)
+        if seen.closed_at:
+            return
         for method, pattern, route in self._routes:
             match = pattern.fullmatch(seen.path)
             if match and method in (seen.method, "GET" if seen.method == "HEAD" else seen.method):
@@ -264,3 +274,24 @@ class FakeServer:
                     handler.close_connection = True
                 return
         self.not_found(Exchange(handler, seen, re.match("", "") or pattern.match(""), self))  # type: ignore[arg-type]
+
+
+def _body(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+    """The body in pieces of at most 64 KiB, by Content-Length or chunked."""
+    if "chunked" not in (handler.headers.get("Transfer-Encoding") or "").lower():
+        yield from _read(handler, int(handler.headers.get("Content-Length") or 0))
+        return
+    while size := int(handler.rfile.readline().split(b";")[0].strip() or b"0", 16):
+        yield from _read(handler, size)
+        handler.rfile.readline()
+    while handler.rfile.readline().strip():
+        pass  # trailers
+
+
+def _read(handler: BaseHTTPRequestHandler, left: int) -> Iterator[bytes]:
+    while left:
+        data = handler.rfile.read(min(left, 64 * 1024))
+        if not data:
+            raise EOFError
+        left -= len(data)
+        yield data
