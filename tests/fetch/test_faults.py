@@ -80,6 +80,7 @@ def test_several_parts_and_twice_the_same_content(desk: Desk) -> None:
     result = desk.run(*parts)
     assert [path.stat().st_size for path in result.paths] == [700_000] * 3
     assert len(desk.hub.cdn.requests) == 2
+    assert (result.told[-1].completed, result.told[-1].total) == (2_100_000, 2_100_000)
 
 
 @pytest.mark.parametrize("fault", [Fault(end_after=SIZE // 2), Fault(reset_after=SIZE // 2)], ids=["FIN", "RST"])

@@ -230,6 +230,14 @@ def test_an_upload_may_take_longer_than_the_first_byte(server: FakeServer, door:
         assert reply.read() == b"60"
 
 
+def test_a_door_that_is_closed_lets_nobody_through(server: FakeServer) -> None:
+    door = HttpDoor()
+    client = door.client("provider")
+    door.close()
+    with pytest.raises(Cancelled):
+        client.request("GET", f"{server.url}/")
+
+
 # Cut and broken
 
 

@@ -82,7 +82,7 @@ class Downloader:
         self._shelf.disown(owner, REMOVE_SECONDS)
 
     def _check_room(self, parts: Sequence[FilePart]) -> None:
-        needed = sum(part.size - self.kept(part) for part in parts)
+        needed = sum({key_of(part): part.size - self.kept(part) for part in parts}.values())
         free = self._free(self._shelf.blobs)
         if needed and free < needed + self._reserve:
             raise DiskFull(

@@ -41,6 +41,7 @@ class Job:
         self._key = credential.value if credential else None
         self._origins = frozenset(origin(url) for url in credential.origins) if credential else frozenset()
         self._total = sum(part.size for part in parts)
+        self._keys = [key_of(part) for part in parts]  # a content that is wanted twice counts twice
         self._here = {key_of(part): shelf.kept(part) for part in parts}
         self._shown = 0
         self._told = 0.0
@@ -48,7 +49,7 @@ class Job:
     def progress(self, phase: Phase, message: str | None = None) -> InstallProgress:
         """The state of the job; what it shows never falls, even where bytes had to be thrown away."""
         self._told = time.monotonic()
-        self._shown = max(self._shown, min(sum(self._here.values()), self._total))
+        self._shown = max(self._shown, min(sum(self._here[key] for key in self._keys), self._total))
         return InstallProgress(phase=phase, completed=self._shown, total=self._total, message=message)
 
     def part(self, part: FilePart) -> Progress:

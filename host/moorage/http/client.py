@@ -13,7 +13,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
-from moorage.errors import AuthFailed, BadAnswer, InvalidConfig, MoorageError, Unreachable
+from moorage.errors import AuthFailed, BadAnswer, Cancelled, InvalidConfig, MoorageError, Unreachable
 from moorage.http.addresses import ALLOWED, PUBLIC, Purpose, Reach, check_url, reach_of_host, refuse
 from moorage.http.answers import Answer, Stream
 from moorage.http.body import unpacked
@@ -62,7 +62,9 @@ class HttpClient:
     ) -> Answer:
         address = self._address(url, params)
         exchange = Exchange(self._scope, address.shown)
-        if timeout is None and self._scope.until is None:
+        if timeout is None and self._scope.endless:
+            exchange.expect(REQUEST_SECONDS, None)  # after the last byte sent: an upload may take hours
+        elif timeout is None and self._scope.until is None:
             timeout = REQUEST_SECONDS
         if timeout is not None:
             exchange.limit(timeout, f"{address.shown} did not answer within {timeout:g} s.")
@@ -187,6 +189,8 @@ class HttpClient:
         status: int | str = "stopped"
         response: httpx.Response | None = None
         try:
+            if self._pools.http.is_closed:
+                raise Cancelled("Moorage is stopping.")
             with _errors_named(exchange):
                 request = self._pools.http.build_request(
                     method, address.url, headers=headers, content=body, extensions={POOL: pool}
