@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from moorage.fetch import Downloader
 from moorage.http import HttpDoor
@@ -65,6 +68,33 @@ def test_rows_1_and_25_two_processes_share_one_transfer_and_survive_a_kill(desk:
     assert second.wait(20) == 0
     assert desk.downloader.path(desk.part).read_bytes() == WHOLE.read()
     assert [seen.headers.get("range") for seen in desk.hub.cdn.requests] == [None, f"bytes={synced}-"]
+
+
+@pytest.mark.crash
+def test_row_1_killed_again_and_again(desk: Desk, soak: bool) -> None:
+    """Wherever the kill comes, the next process goes on from what was synced, and the file is right in the end."""
+    desk.hub.cdn.faults.append(Fault(bytes_per_second=SIZE / 2, times=None))
+    chance = random.Random(7)
+    kept = 0
+    for _ in range(100 if soak else 5):
+        asked = len(desk.hub.cdn.requests)
+        process = start(desk)
+        until = time.monotonic() + 20
+        while len(desk.hub.cdn.requests) == asked and process.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.4))
+        process.kill()
+        process.wait()
+        assert desk.downloader.kept(desk.part) >= kept
+        kept = desk.downloader.kept(desk.part)
+        if desk.downloader.path(desk.part).exists():
+            desk.downloader.remove(desk.part)
+            kept = 0
+    desk.hub.cdn.faults.clear()
+    desk.run()
+    assert desk.downloader.path(desk.part).read_bytes() == WHOLE.read()
+    assert desk.unfinished == []
 
 
 def test_a_closed_generator_lets_go_from_another_thread(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from moorage.errors import Cancelled, InvalidConfig, Unreachable
 from moorage.http import CallScope, HttpDoor, ProxySettings
 from moorage.http.urls import parse_url
-from tests.fakes.server import FakeServer
+from tests.fakes.server import Exchange, FakeServer
 from tests.http.certificates import Certificate, TlsServer
 from tests.http.conftest import Eventually
 from tests.http.proxy import FakeProxy
@@ -64,10 +64,10 @@ def test_a_stream_over_tls_can_be_stopped_and_left(
 ) -> None:
     arrived = threading.Event()
 
-    def hang(exchange: object) -> None:
+    def hang(exchange: Exchange) -> None:
         arrived.set()
-        exchange.headers(200, {"Transfer-Encoding": "chunked"})  # type: ignore[attr-defined]
-        exchange.write(b"b\r\ndata: one\n\n\r\n")  # type: ignore[attr-defined]
+        exchange.headers(200, {"Transfer-Encoding": "chunked"})
+        exchange.write(b"b\r\ndata: one\n\n\r\n")
         secure.stopping.wait(10)
 
     secure.route("GET", "/", hang)
@@ -79,6 +79,32 @@ def test_a_stream_over_tls_can_be_stopped_and_left(
         with door.client("provider", scope=scope).stream("GET", f"{secure.url}/") as reply:
             list(reply.events())
     assert time.monotonic() - started < 1
+    door.close()
+
+
+def test_a_download_does_not_leave_https(secure: TlsServer, server: FakeServer, certificate: Certificate) -> None:
+    secure.route("GET", "/f", lambda exchange: exchange.redirect(302, f"{server.url}/f"))
+    door = HttpDoor(tls=certificate.trusted)
+    client = door.client("download")
+    with pytest.raises(InvalidConfig, match="without encryption"):  # noqa: SIM117
+        with client.download(f"{secure.url}/f", headers={}, key_for=lambda _: None, idle_timeout=5):
+            pass
+    assert server.requests == []
+    door.close()
+
+
+def test_a_body_that_ends_without_a_goodbye_was_cut(secure: TlsServer, certificate: Certificate) -> None:
+    """Only the end of the connection delimits this body, and TLS can tell whether the server meant it."""
+
+    def cut(exchange: Exchange) -> None:
+        exchange.headers(200, {"Connection": "close"})
+        exchange.write(b"half")
+        exchange.hang_up()
+
+    secure.route("GET", "/", cut)
+    door = HttpDoor(tls=certificate.trusted)
+    with pytest.raises(Unreachable, match="was cut"):
+        door.client("provider").request("GET", f"{secure.url}/")
     door.close()
 
 
