@@ -1,0 +1,93 @@
+"""`make screenshots`: every page, desktop and phone, light and dark, into screenshots/. The README shows two."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from moorage.host import Host
+from moorage.models import Install
+from tests.browser import launched
+from tests.site import Site, site
+from tests.world import REAL, SERVED, TOKEN, world
+
+ROOT = Path(__file__).parents[1]
+SIZES = {"desktop": (1440, 900), "phone": (360, 780)}
+SKIFF = "harbour/Skiff-360M-Instruct-GGUF"
+
+
+def main() -> None:
+    folder = ROOT / "screenshots"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as home, world() as places, launched() as browser:
+        environment = {**places.environment, "HF_TOKEN": TOKEN}
+        with site(Path(home) / "empty", environment) as empty:
+            take(browser, empty, {"home-first": "/", "agents-empty": "/agents", "installs-empty": "/installs"}, folder)
+        with site(Path(home) / "full", environment) as full:
+            pages = fill(full.host)
+            take(browser, full, pages, folder)
+
+
+def take(browser: Browser, site: Site, pages: dict[str, str], folder: Path) -> None:
+    for theme in ("light", "dark"):
+        for size, (width, height) in SIZES.items():
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
+            page = context.new_page()
+            for name, path in pages.items():
+                page.goto(site.url + path, wait_until="load")
+                page.wait_for_timeout(250)
+                page.screenshot(path=folder / f"{name}-{size}-{theme}.png", full_page=size == "desktop")
+            context.close()
+
+
+def fill(host: Host) -> dict[str, str]:
+    """Things to look at, made through the services as a person would; the pages that show them."""
+    ollama = host.providers.create("Workshop server", "ollama", {})
+    served = host.providers.create("Pilot at Hugging Face", "huggingface", {"model": SERVED, "routing": "fastest"})
+    install, _ = host.installs.request("huggingface", REAL, target="builtin", asked_by="browser")
+    wait(host, install)
+    host.installs.request("huggingface", SKIFF, target=ollama.id, quantization="Q4_K_M", asked_by="browser")
+    name = host.installs.get(install.id).model_name
+    pilot = host.agents.create(
+        {
+            "name": "Harbour pilot",
+            "instructions": "You help boats into the harbour. Answer in short sentences.",
+            "llm": {"provider": served.id},
+            "tools": ["current_time"],
+        }
+    )
+    host.agents.create({"name": "Small and local", "llm": {"provider": "builtin", "model": name}, "tools": []})
+    for text in ("What should I check before mooring?", "What is the current time at the pier?"):
+        turn = host.chat.send(pilot.id, text)
+        for _ in turn.run():
+            pass
+    return {
+        "home": "/",
+        "search": "/?q=skiff",
+        "panel": f"/models?q=skiff&open=huggingface:{SKIFF}",
+        "panel-served": f"/?q=pilot&open=huggingface:{SERVED}",
+        "models": "/models",
+        "installs": "/installs",
+        "llm": "/settings/llm",
+        "provider": f"/settings/llm/{served.id}",
+        "plugins": "/plugins",
+        "settings": "/settings",
+        "agents": "/agents",
+        "agent": f"/agents/{pilot.id}",
+        "chat": f"/chat/{turn.conversation}",
+    }
+
+
+def wait(host: Host, install: Install) -> None:
+    until = time.monotonic() + 60
+    while not host.installs.get(install.id).ended and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()
