@@ -52,9 +52,7 @@ class Child:
         self._log = log
 
     @classmethod
-    def start(
-        cls, wanted: Wanted, data_dir: Path, *, cancelled: Callable[[], bool], seconds: float = LOAD_SECONDS
-    ) -> Self:
+    def start(cls, wanted: Wanted, data_dir: Path, *, cancelled: Callable[[], bool]) -> Self:
         """Start a process and load the model. Unsupported when it cannot be, Unreachable when it takes too long."""
         log = data_dir / LOG
         with _fresh_log(log) as output:
@@ -70,7 +68,7 @@ class Child:
             )
         child = cls(process, wanted, SecretStr(secrets.token_urlsafe(32)), log)
         try:
-            child._load(cancelled, time.monotonic() + seconds)
+            child._load(cancelled, time.monotonic() + LOAD_SECONDS)
         except BaseException:
             child.end()
             raise

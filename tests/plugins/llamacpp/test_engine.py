@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from moorage import (
-    BadAnswer,
     Cancelled,
+    FilePart,
     Finish,
     NotFound,
     TextDelta,
@@ -326,9 +326,10 @@ def test_a_damaged_model_fails_with_the_engines_own_words(bench: Bench, small_mo
 
 def test_memory_is_as_estimated(bench: Bench, small_model: Path) -> None:
     name = bench.install(small_model)
-    bench.answer(name, LONG_PROMPT[:4000], max_tokens=8)
+    bench.answer(name, LONG_PROMPT[:700], max_tokens=8)
+    part = FilePart(name=small_model.name, size=small_model.stat().st_size, url="http://127.0.0.1/file")
     used = psutil.Process(bench.pid).memory_info().rss
-    request = install_request(*_part(small_model), parameters=134_515_008)
+    request = install_request(part, parameters=134_515_008)
     needs = estimate(request.model, request.file, target="builtin", context_length=4096, memory=None).needs
 
     assert needs is not None
@@ -418,22 +419,8 @@ def test_loading_can_be_stopped_and_has_an_end(
         bench.answer(name)
 
 
-def test_the_engine_refuses_in_its_own_words() -> None:
-    from moorage_llamacpp.mapping import refusal
-
-    error = refusal({"error": {"code": 500, "message": "Conversation roles must alternate.", "type": "server_error"}})
-    assert isinstance(error, BadAnswer)
-    assert str(error) == "The built-in engine refused the request: Conversation roles must alternate."
-
-
 def test_the_plugin_holds_nothing_until_it_is_used() -> None:
     before = threading.active_count()
     plugin = LlamaCppPlugin()
     plugin.close()
     assert threading.active_count() == before
-
-
-def _part(path: Path):  # type: ignore[no-untyped-def]
-    from moorage import FilePart
-
-    return (FilePart(name=path.name, size=path.stat().st_size, url="http://127.0.0.1/file"),)
