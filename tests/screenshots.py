@@ -29,7 +29,7 @@ def main() -> None:
         with site(Path(home) / "empty", environment) as empty:
             take(browser, empty, {"home-first": "/", "agents-empty": "/agents", "installs-empty": "/installs"}, folder)
         with site(Path(home) / "full", environment) as full:
-            pages = fill(full.host)
+            pages = fill(full.host, places.ollama.url)
             take(browser, full, pages, folder)
 
 
@@ -45,9 +45,9 @@ def take(browser: Browser, site: Site, pages: dict[str, str], folder: Path) -> N
             context.close()
 
 
-def fill(host: Host) -> dict[str, str]:
+def fill(host: Host, ollama_url: str) -> dict[str, str]:
     """Things to look at, made through the services as a person would; the pages that show them."""
-    ollama = host.providers.create("Workshop server", "ollama", {})
+    ollama = host.providers.create("Workshop server", "ollama", {"endpoint": ollama_url})
     served = host.providers.create("Pilot at Hugging Face", "huggingface", {"model": SERVED, "routing": "fastest"})
     install, _ = host.installs.request("huggingface", REAL, target="builtin", asked_by="browser")
     wait(host, install)

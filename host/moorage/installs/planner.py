@@ -87,6 +87,10 @@ class Planner:
         plan = self._plugins.plan_install(request)
         return self._completed(plan, detail, chosen, target_id, note), detail.credential
 
+    def recommended(self, detail: ModelDetail) -> ModelFile | None:
+        """The file that an install takes when nobody names one."""
+        return recommended(detail.files)
+
     def fits(self, detail: ModelDetail) -> ModelDetail:
         """The detail with an estimate for each model file, for the target on this machine."""
         here = [saved.id for saved in self._providers.targets() if self._providers.is_preset(saved.id)]

@@ -70,7 +70,13 @@ def panel(key: str) -> dict[str, Any]:
     except MoorageError as error:
         return {"error": error}
     targets = [Target(target=name, name=label, type="", ok=True) for name, label in host().local.names().items()]
-    return {"detail": detail, "targets": targets, "default_target": host().local.likely_target()}
+    best = host().planner.recommended(detail)
+    return {
+        "detail": detail,
+        "targets": targets,
+        "default_target": host().local.likely_target(),
+        "recommended": best.name if best else None,
+    }
 
 
 def fragment(kind: str, path: str, *, fixed: dict[str, str] | None = None) -> str | Response:
