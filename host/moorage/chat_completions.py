@@ -67,9 +67,10 @@ def read_chat_completion(
 ) -> Iterator[CompletionEvent]:
     """The events of a completion; `failure` makes the error to raise from an error object in the stream.
 
-    `Finish` comes last, and only when the remote said that it had finished. BadAnswer for a stream that is broken.
+    `Finish` comes last, and only when the remote said that it had finished. `Usage` comes once, before it: some
+    services send a running count with every chunk. BadAnswer for a stream that is broken.
     """
-    thinking, calls, finish, malformed = _Thinking(), _Calls(), None, 0
+    thinking, calls, finish, usage, malformed = _Thinking(), _Calls(), None, None, 0
     iterator = iter(events)
     while True:
         try:
@@ -107,10 +108,10 @@ def read_chat_completion(
                 raise failure({"error": "The service broke off its answer."})
             if reason:
                 finish = REASONS.get(reason, reason) if isinstance(reason, str) else "stop"
-        usage = chunk.get("usage")
-        if isinstance(usage, dict):
-            yield Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+        usage = chunk.get("usage") or usage
     yield from thinking.rest()
+    if isinstance(usage, dict):
+        yield Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     if finish is not None:
         yield Finish(finish)
 

@@ -62,7 +62,7 @@ class HubModel(Wire):
     @field_validator("gated", mode="before")
     @classmethod
     def _known_gate(cls, value: Any) -> Any:
-        return value if value in (False, "auto", "manual") else "manual"
+        return False if not value else value if value in ("auto", "manual") else "manual"
 
     @field_validator("tags", mode="before")
     @classmethod
