@@ -20,7 +20,7 @@ from moorage_ollama.failures import pull_error, use_error
 from moorage_ollama.rules import Damaged, Interrupted
 
 NAME = "hf.co/org/m-GGUF:Q4_K_M"
-SIGNED = "https://us.aws.cdn.hf.co/xet/abc?X-Amz-Signature=401429deadbeef&Expires=1"
+SIGNED = "https://us.aws.cdn.hf.co/401/gated-GGUF/429?X-Amz-Signature=deadbeef&Expires=1"
 
 
 @pytest.mark.parametrize(
