@@ -15,6 +15,8 @@ from tests.fakes.ollama_registry import Answer, Registry
 from tests.fakes.ollama_stream import EndOfLines, Line, Lines, Refused
 from tests.fakes.server import Exchange
 
+TINY = 4096  # bytes; such a layer has come before the first look at it
+
 
 @dataclass
 class PullFault:
@@ -100,7 +102,9 @@ class Pulls:
         layers = manifest_layers(answer.body)
         for number, layer in enumerate(layers):
             mine = fault if fault.at == "layer" and fault.layer == number else PullFault(percent=200.0)
-            yield from self._layer(exchange, layer, answer, mine, is_last_line_shown=number % 2 == 1)
+            yield from self._layer(
+                exchange, layer, answer, mine, is_last_line_shown=number % 2 == 1 and layer.size > TINY
+            )
         yield {"status": "verifying sha256 digest"}
         exchange.sleep(self.verify_silence)
         if fault.at == "verify" and fault.loses_blob:
@@ -137,7 +141,7 @@ class Pulls:
                 elif completed >= layer.size:
                     break
                 else:
-                    yield _progress(layer, completed if layer.size > 4096 else 0)
+                    yield _progress(layer, completed if layer.size > TINY else 0)
                 if self.speed:
                     exchange.sleep(self.tick)
             if exchange.server.stopping.is_set():
