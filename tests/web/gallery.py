@@ -1,4 +1,4 @@
-"""A page per subject with one of every block on it, from made-up objects; and a server for a browser to look at them."""
+"""A page per subject with one of every block on it, from made-up objects; and a server to look at them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from tests.web import samples
 WEB = Path(moorage_web.__file__).parent
 PARTS = ("models", "llm", "installs", "agents", "plugins", "chat")
 SCRIPTS = {"models": ("search",), "llm": ("form", "search"), "installs": ("installs",), "chat": ("chat",)}
-CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 

@@ -7,9 +7,9 @@ const NEAR = 80;
 const form = document.querySelector("form[data-chat]");
 const thread = document.getElementById("thread");
 const field = form?.elements.message;
-const [stopButton, sendButton, toEnd] = ["[data-stop]", ".button-primary", "[data-to-end]"].map(
-  (wanted) => document.querySelector(`form[data-chat] ${wanted}, .button${wanted}`),
-);
+const stopButton = form?.querySelector("[data-stop]");
+const sendButton = form?.querySelector(".button-primary");
+const toEnd = document.querySelector("[data-to-end]");
 let following = true;
 let answering = form?.hasAttribute("data-active") ?? false;
 
@@ -22,6 +22,7 @@ function follow() {
 }
 
 addEventListener("scroll", () => {
+  if (!toEnd) return;
   following = distance() < NEAR;
   toEnd.hidden = following;
 }, { passive: true });
@@ -152,6 +153,7 @@ async function send(text) {
   }
   await answer.settle();
   setAnswering(false);
+  document.getElementById("announce").textContent = form.dataset.ended;
 }
 
 /** A message that was not taken goes back to where it was typed. */
@@ -208,4 +210,5 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.innerHTML = before; }, 1500);
 });
 
+if (answering) setAnswering(true);
 if (form && location.hash === "#end") follow();
