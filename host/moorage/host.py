@@ -56,7 +56,7 @@ class Host:
         self.store = TinyDBStore(home, url=url)
         self.secrets = SecretStore(home)
         self.events = EventBus(clock)
-        self.preferences = PreferencesService(self.store, self.events, environment)
+        self.preferences = PreferencesService(self.store, self.events, environment, lambda id: id in self.local.names())
         configs = Configs(self.secrets)
 
         def proxy() -> ProxySettings:
@@ -102,6 +102,7 @@ class Host:
             lambda: self.preferences.current.parallel_installs,
             self.local.forget,
         )
+        self.local.on_removed = self.installs.tidy
         self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock)
         self.access = Access(self.store, home, settings.access_password(), clock)
         self.health = Health(self.store, home, self.plugins, lambda: self.installs.running)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from moorage.errors import Missing, MoorageError
@@ -30,6 +31,7 @@ class LocalModels:
         self._home = home
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, Target]] = {}
+        self.on_removed: Callable[[], None] = lambda: None
 
     def names(self) -> dict[str, str]:
         """Target id to name, of all saved targets, without asking them anything."""
@@ -94,6 +96,7 @@ class LocalModels:
             raise Missing(f"There is no target {target}.")
         self._plugins.remove_model(self._providers.resolve(target), name)
         self.forget(target)
+        self.on_removed()
         self._events.publish("model.removed", target, model=name)
 
     def forget(self, target: str) -> None:

@@ -13,6 +13,7 @@ import click
 
 from moorage.cli.application import load_application
 from moorage.host import Host
+from moorage.http import RedactingFilter
 from moorage.server import Server, check_port, free_port
 from moorage.settings import DEFAULT_PORT, Settings, load_settings
 
@@ -39,6 +40,8 @@ def run(settings: Settings, *, open_page: bool = False) -> None:
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else name  # noqa: S104 - compared, not bound
     url = f"http://{shown}:{settings.port}"
     with Host.open(settings, url=url) as host:
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(RedactingFilter(host.secrets.known_values))
         app = load_application(host, settings.port)
         server = Server(app, settings.host, settings.port)
 

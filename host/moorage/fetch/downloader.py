@@ -81,6 +81,10 @@ class Downloader:
         """Forget the unfinished files that only this install wanted."""
         self._shelf.disown(owner, REMOVE_SECONDS)
 
+    def sweep(self) -> None:
+        """Remove the finished files that no model uses; only while no install wants any."""
+        self._shelf.sweep()
+
     def _check_room(self, parts: Sequence[FilePart]) -> None:
         needed = sum({key_of(part): part.size - self.kept(part) for part in parts}.values())
         free = self._free(self._shelf.blobs)

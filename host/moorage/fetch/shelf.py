@@ -71,6 +71,13 @@ class Shelf:
                 (self.quarantine / key).unlink(missing_ok=True)
                 self.open(key, None).discard()
 
+    def sweep(self) -> None:
+        """Remove the finished files that nobody has a second name for, and those that were wrong."""
+        for path in [*self.blobs.glob("*"), *self.quarantine.glob("*")]:
+            with suppress(OSError):
+                if path.stat().st_nlink == 1:
+                    path.unlink()
+
     def disown(self, owner: str, seconds: float) -> None:
         """Remove the unfinished files that only `owner` wanted. One that is being fetched for another one stays."""
         for path in sorted(self.partial.glob("*.json")):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,9 @@ class InstallQueue:
 
     def count(self, *states: str) -> int:
         return self._documents.count({"state": list(states)})
+
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(install.state for install in self._documents.list()))
 
     def same(self, source: str, model: str, file: str, target: str) -> builtins.list[Install]:
         """Installs of the same file onto the same target, newest first."""

@@ -148,6 +148,10 @@ class Installs:
         """Whether installs are taken up; false once it was closed."""
         return not self._closed
 
+    def counts(self) -> dict[str, int]:
+        """How many there are in each state."""
+        return self._queue.counts()
+
     # -- steering -----------------------------------------------------------------------------------------------
 
     def pause(self, id: str) -> Install:
@@ -199,6 +203,11 @@ class Installs:
                 self._schedule.later(install.id, 5.0)
         self._pump()
 
+    def tidy(self) -> None:
+        """Give back the disk space of files that no model uses any more, unless an install may still want them."""
+        if self._queue.count(*ACTIVE) == 0:
+            self._downloader.sweep()
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -240,6 +249,7 @@ class Installs:
                 del self._runs[run.live.id]
         if run.live.state == "installed":
             self._on_installed(run.live.target)
+            self.tidy()
         self._pump()
 
     def _wake(self, id: str) -> None:
