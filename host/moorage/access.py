@@ -22,7 +22,7 @@ from moorage.clock import Clock
 from moorage.errors import FieldError, InvalidInput, Missing, RateLimited
 from moorage.models import AccessToken, Document, NewAccessToken, Time
 from moorage.store import Store
-from moorage.store.atomic import write_atomic
+from moorage.store.atomic import create_once
 
 KEY_FILE = "session.key"
 SESSION_LENGTH = timedelta(days=30)
@@ -155,8 +155,7 @@ class Access:
     def _load_key(self) -> bytes:
         with self._lock:
             if self._key is None:
-                if not self._key_path.exists():
-                    write_atomic(self._key_path, (secrets.token_bytes(32),), mode=0o600)
+                create_once(self._key_path, secrets.token_bytes(32))
                 self._key = self._key_path.read_bytes()
             return self._key
 

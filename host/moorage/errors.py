@@ -27,11 +27,13 @@ provider test failed). Messages say what happened; `hint` says what to do next. 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import ValidationError
 
+_SHOULD = re.compile(r"^(Input|String|Value|List|Tuple|Dictionary|Number|URL) should ")  # how pydantic speaks
 Part = Literal["host", "key", "model", "credits", "answer"]
 
 
@@ -48,7 +50,7 @@ def field_errors(error: ValidationError, prefix: str = "") -> tuple[FieldError, 
     found = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         path = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "tagged-")))
-        message = item["msg"].removeprefix("Value error, ")
+        message = _SHOULD.sub("must ", item["msg"].removeprefix("Value error, ")).partition(" after validation")[0]
         if item["type"] == "extra_forbidden":
             message = "is not a known field"
         elif item["type"] == "missing":

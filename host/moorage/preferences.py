@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from moorage.configs import field_errors
-from moorage.errors import Conflict, InvalidInput
+from moorage.errors import Conflict, FieldError, InvalidInput
 from moorage.events import EventBus
 from moorage.models import Document, Preferences, PreferencesView
 from moorage.models.settings import ValueSource
@@ -34,9 +34,16 @@ class StoredPreferences(Document):
 class PreferencesService:
     """`host.preferences`."""
 
-    def __init__(self, store: Store, events: EventBus, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        events: EventBus,
+        environment: Mapping[str, str],
+        is_target: Callable[[str], bool] = lambda id: True,
+    ) -> None:
         self._documents = store.collection("settings", StoredPreferences)
         self._events = events
+        self._is_target = is_target
         self._forced_by = {
             key: name
             for key, names in ENVIRONMENT.items()
@@ -70,6 +77,10 @@ class PreferencesService:
             checked = Preferences.model_validate(given)
         except ValidationError as error:
             raise InvalidInput("Some settings are not valid.", errors=field_errors(error)) from None
+        target = checked.default_target
+        if target is not None and target != self._current.default_target and not self._is_target(target):
+            wrong = FieldError("defaultTarget", "is not a saved provider that can install models")
+            raise InvalidInput("Some settings are not valid.", errors=(wrong,))
         wanted = checked.model_dump(mode="json", by_alias=True)
         now = self._current.model_dump(mode="json", by_alias=True)
         for key, name in self._forced_by.items():

@@ -64,7 +64,7 @@ class ApiClient:
 
 def api_client(base_url: str | None = None, app: WSGI | None = None, *, token: str | None = None) -> ApiClient:
     """A client for the server at `base_url`, or for the WSGI application `app` in this process."""
-    headers = {"Accept-Encoding": "identity"}
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "moorage-cli"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     transport = None if app is None else httpx.WSGITransport(app=app)

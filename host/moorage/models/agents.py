@@ -12,13 +12,17 @@ from moorage.models.completion import Role
 EndState = Literal["complete", "incomplete", "stopped", "failed"]
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class AgentLLM(Model):
     """Which model answers: a saved provider by id (and perhaps another model of it), or a type and model inline."""
 
-    provider: str | None = None
-    type: str | None = None
-    model: str | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
+    provider: str | None = Field(default=None, exclude_if=_is_empty)
+    type: str | None = Field(default=None, exclude_if=_is_empty)
+    model: str | None = Field(default=None, exclude_if=_is_empty)
+    config: dict[str, Any] = Field(default_factory=dict, exclude_if=_is_empty)
 
     @model_validator(mode="after")
     def _one_of(self) -> AgentLLM:

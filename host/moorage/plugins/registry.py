@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from moorage.clock import Clock
 from moorage.configs import Configs
 from moorage.context import Fetch, PluginContext
-from moorage.errors import InvalidInput, Missing, PluginFailed, Unsupported
+from moorage.errors import FieldError, InvalidInput, Missing, PluginFailed, Unsupported
 from moorage.events import EventBus
 from moorage.http import CallScope, HttpDoor
 from moorage.models import (
@@ -32,6 +32,7 @@ from moorage.models import (
     InstallRequest,
     ModelDetail,
     ModelRef,
+    Page,
     PluginConfigView,
     PluginView,
     Provider,
@@ -170,6 +171,16 @@ class Plugins:
 
     def list(self) -> builtins.list[PluginView]:
         return [record.view() for record in self._ordered()]
+
+    def page(self, *, limit: int, cursor: str | None = None) -> Page[PluginView]:
+        """One page of `list`; the cursor is the name of the last plugin before it."""
+        if cursor is not None and cursor not in self._records:
+            raise InvalidInput(
+                "This cursor is not one of this list.", errors=(FieldError("cursor", "is not known here"),)
+            )
+        left = [view for view in self.list() if cursor is None or view.name > cursor]
+        items = tuple(left[:limit])
+        return Page(items=items, next=items[-1].name if len(left) > limit else None)
 
     def get(self, name: str) -> PluginView:
         return self._record(name).view()

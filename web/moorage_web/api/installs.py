@@ -1,0 +1,86 @@
+"""Installs: looking at them and steering them. They are asked for at /api/llm/models/import."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from moorage.errors import FieldError, InvalidInput
+from moorage.models import Install, Model, State
+from moorage_web.arguments import Body, Line, Paging
+from moorage_web.current import host
+from moorage_web.operations import Routes
+
+api = Routes("installs")
+
+
+class InstallFilter(Paging):
+    """`state` may be given several times."""
+
+    state: tuple[State, ...] = ()
+
+
+class InstallList(Model):
+    installs: tuple[Install, ...]
+    next: str | None
+
+
+class Place(Body):
+    before: Line | None = None
+    to: Literal["front"] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Place:
+        if (self.before is None) == (self.to is None):
+            raise InvalidInput("Say where to.", errors=(FieldError("to", "give either before or to"),))
+        return self
+
+
+@api.get("/api/installs", query=InstallFilter, answer=InstallList)
+def list_installs(query: InstallFilter) -> InstallList:
+    """All installs, newest first."""
+    page = host().installs.list(query.state, limit=query.limit, cursor=query.cursor)
+    return InstallList(installs=page.items, next=page.next)
+
+
+@api.get("/api/installs/<id:install_id>", answer=Install)
+def get_install(install_id: str) -> Install:
+    """One install, with its progress."""
+    return host().installs.get(install_id)
+
+
+@api.post("/api/installs/<id:install_id>/pause", answer=Install)
+def pause_install(install_id: str) -> Install:
+    """Pause; what was fetched is kept."""
+    return host().installs.pause(install_id)
+
+
+@api.post("/api/installs/<id:install_id>/resume", answer=Install)
+def resume_install(install_id: str) -> Install:
+    """Go on with a paused one, or with one that waits."""
+    return host().installs.resume(install_id)
+
+
+@api.post("/api/installs/<id:install_id>/cancel", answer=Install)
+def cancel_install(install_id: str) -> Install:
+    """Stop, and remove what was fetched."""
+    return host().installs.cancel(install_id)
+
+
+@api.post("/api/installs/<id:install_id>/retry", answer=Install)
+def retry_install(install_id: str) -> Install:
+    """Try one that failed or was cancelled again."""
+    return host().installs.retry(install_id)
+
+
+@api.post("/api/installs/<id:install_id>/move", body=Place, answer=Install)
+def move_install(install_id: str, body: Place) -> Install:
+    """Change the order of the queue."""
+    return host().installs.move(install_id, before=body.before)
+
+
+@api.delete("/api/installs/<id:install_id>")
+def remove_install(install_id: str) -> None:
+    """Take an install that has ended out of the history."""
+    host().installs.remove(install_id)

@@ -1,0 +1,136 @@
+"""Searching for models, looking at one, and asking for it to be installed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from flask import request
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from moorage.errors import FieldError, InvalidInput
+from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, SearchQuery, When
+from moorage_web.arguments import Body, Limit, Line, Query
+from moorage_web.current import host
+from moorage_web.operations import Answer, Routes
+from moorage_web.search_args import parameter_count
+
+api = Routes("models")
+
+Count = Annotated[
+    int,
+    BeforeValidator(lambda value: parameter_count(value) if isinstance(value, str) else value),
+    Field(json_schema_extra={"type": "string", "examples": ["3B", "350M", "1.5B"]}),
+]
+
+
+class Search(Query):
+    """With no `q` there must be another filter; `source` may be given several times, none means all."""
+
+    q: Annotated[str, Field(max_length=500), AfterValidator(str.strip)] = ""
+    source: tuple[Line, ...] = ()
+    limit: Limit = 20
+    cursor: Annotated[str, Field(max_length=8000)] | None = None
+    format: Literal["gguf"] | None = None
+    app: Literal["ollama", "llama.cpp"] | None = None
+    task: Line | None = None
+    author: Line | None = None
+    license: Line | None = None
+    language: Line | None = None
+    gated: Literal["true", "false"] | None = None
+    min_parameters: Count | None = None
+    max_parameters: Count | None = None
+    served_by: Line | None = None
+    sort: Literal["downloads", "likes", "trending", "created", "updated"] = "downloads"
+
+    def as_query(self) -> SearchQuery:
+        """InvalidInput where there is nothing to search for, or the range is none."""
+        filters = self.model_dump(exclude={"q", "source", "limit", "cursor", "sort", "gated"}, exclude_none=True)
+        gated = None if self.gated is None else self.gated == "true"
+        if not self.q and not filters and gated is None:
+            raise InvalidInput(
+                "There is nothing to search for.",
+                errors=(FieldError("q", "is required without another filter"),),
+                hint="Give words in q, or a filter such as format=gguf.",
+            )
+        low, high = self.min_parameters, self.max_parameters
+        if low is not None and high is not None and low > high:
+            raise InvalidInput(
+                "The range of parameters is empty.",
+                errors=(FieldError("minParameters", "must not be above maxParameters"),),
+            )
+        return SearchQuery(text=self.q, limit=self.limit, cursor=self.cursor, gated=gated, sort=self.sort, **filters)
+
+
+class Which(Query):
+    source: Line
+    id: Line
+
+
+def _when(value: Any, handler: Any) -> Any:
+    """One error instead of one for each kind of time there is; a wrong window says what is wrong with it."""
+    try:
+        return handler(value)
+    except ValidationError as error:
+        if isinstance(value, dict) and set(value) == {"window"}:
+            raise
+        text = "must be now, a time such as 2026-05-21T01:00:00Z, or a window"
+        raise PydanticCustomError("when", text) from error
+
+
+class PlanBody(Body):
+    """Without `file` and `quantization` the plan takes the recommended file; without `target` the default one."""
+
+    source: Line
+    model: Line
+    file: Line | None = None
+    quantization: Line | None = None
+    target: Line | None = None
+    road: Road | None = None
+
+    @model_validator(mode="after")
+    def _one_wish(self) -> PlanBody:
+        if self.file is not None and self.quantization is not None:
+            wrong = FieldError("quantization", "cannot be given together with file")
+            raise InvalidInput("Two files are named.", errors=(wrong,))
+        return self
+
+    def wish(self) -> dict[str, Any]:
+        return self.model_dump(include={"source", "model", "file", "quantization", "target", "road"})
+
+
+class ImportBody(PlanBody):
+    model_config = ConfigDict(title="ImportBody")
+
+    when: Annotated[When, WrapValidator(_when)] = "now"
+
+
+@api.get("/api/llm/models/search", query=Search, answer=SearchOutcome)
+def search_models(query: Search) -> SearchOutcome:
+    """Search all sources, or some."""
+    return host().search.search(query.as_query(), query.source)
+
+
+@api.get("/api/llm/models/detail", query=Which, answer=ModelDetail)
+def describe_model(query: Which) -> ModelDetail:
+    """One model: files, gate, where it is served, and whether it fits this machine."""
+    return host().planner.fits(host().search.describe(query.source, query.id))
+
+
+@api.post("/api/llm/models/plan", body=PlanBody, answer=InstallPlan)
+def plan_install(body: PlanBody) -> InstallPlan:
+    """What an install would do; nothing is done."""
+    return host().installs.plan(**body.wish())
+
+
+@api.post("/api/llm/models/import", body=ImportBody, answer=Install, status=202, also=(200,))
+def import_model(body: ImportBody) -> Answer:
+    """Install a model. 200 with the install that is there already, where the same was asked before."""
+    install, new = host().installs.request(**body.wish(), when=body.when, asked_by=_asked_by())
+    return Answer(install, 202 if new else 200, {"Location": f"/api/installs/{install.id}"})
+
+
+def _asked_by() -> str:
+    if request.headers.get("User-Agent", "").startswith("moorage-cli"):
+        return "cli"
+    return "browser" if "Sec-Fetch-Site" in request.headers else "api"
