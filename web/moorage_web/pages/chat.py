@@ -50,9 +50,11 @@ def conversation(id: str) -> ResponseReturnValue:
     found = host().chat.get(id)
     agent = _agent_of(found)
     if fragment() == "message":
-        message = next((item for item in found.messages if item.id == request.args.get("id")), None)
+        ids = [item.id for item in found.messages]
+        wanted = request.args.get("id", "")
+        messages = found.messages[ids.index(wanted) :] if wanted in ids else ()
         name = agent.name if agent else "Agent"
-        return render_template("fragments/message.html", message=message, agent_name=name, conversation=found)
+        return render_template("fragments/message.html", messages=messages, agent_name=name, conversation=found)
     return _page(agent, found)
 
 
