@@ -90,7 +90,7 @@ class Hub:
             answer = self._get(self._file(model.id, model.sha or "main", file), (), self.token, method="HEAD")
         except InvalidConfig:  # sent on to another origin, where the bytes are: this account may have them
             return Gate(state="open", url=url)
-        except Unreachable:
+        except (Unreachable, BadAnswer):
             return Gate(state="unknown", url=url)
         if answer.status < 400:
             return Gate(state="open", url=url)

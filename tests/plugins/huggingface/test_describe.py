@@ -1,0 +1,213 @@
+"""`describe_model` against a Hub and a router on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from moorage import AuthFailed, ModelDetail, ModelRef, MoorageError, NotFound, ServedBy, Unreachable
+from moorage_huggingface.plugin import describe_model
+from tests.fakes.faults import Fault
+from tests.fakes.hub import FakeHub
+from tests.fakes.repo import Blob, Repo
+from tests.fakes.router import FakeRouter
+from tests.fakes.router_models import RouterModel, RouterProvider
+from tests.plugins.huggingface.conftest import PROJECTOR, WEIGHTS, MakeContext
+
+
+def describe(context: MakeContext, id: str, revision: str | None = None, **settings: Any) -> ModelDetail:
+    return describe_model(ModelRef(source="huggingface", id=id, revision=revision), context(**settings))
+
+
+def test_a_model_with_its_files(context: MakeContext, hub: FakeHub) -> None:
+    detail = describe(context, "acme/tiny-GGUF")
+    sha = hub.repos["acme/tiny-GGUF"].sha
+    assert (detail.id, detail.revision, detail.license, detail.architecture) == (
+        "acme/tiny-GGUF",
+        sha,
+        "apache-2.0",
+        "llama",
+    )
+    assert (detail.parameters, detail.context_length, detail.gate.state) == (3_000_000_000, 8192, "open")
+    assert [(file.name, file.role, file.quantization) for file in detail.files] == [
+        ("a b/ü#1-Q2_K.gguf", "model", "Q2_K"),
+        ("tiny-Q4_K_M.gguf", "model", "Q4_K_M"),
+        ("Q8_0/tiny-Q8_0-00001-of-00002.gguf", "model", "Q8_0"),
+        ("mmproj-F16.gguf", "projector", "F16"),
+        ("tiny.imatrix.gguf", "other", None),
+    ]
+    odd, single, sharded, *_ = detail.files
+    assert (single.size, single.sha256, single.shards) == (WEIGHTS.size, Blob(WEIGHTS).sha256, ())
+    assert (sharded.size, len(sharded.shards)) == (WEIGHTS.size + PROJECTOR.size, 2)
+    assert [part.sha256 for part in sharded.parts] == [Blob(WEIGHTS).sha256, Blob(PROJECTOR).sha256]
+    assert odd.parts[0].url == f"{hub.url}/acme/tiny-GGUF/resolve/{sha}/a%20b/%C3%BC%231-Q2_K.gguf"
+    assert unquote(urlsplit(odd.parts[0].url).path).endswith(odd.name)
+    assert detail.ollama_name == "hf.co/acme/tiny-GGUF:Q4_K_M"
+    assert (detail.credential, detail.notice, detail.served_by) == (None, None, ())
+
+
+def test_a_file_without_lfs_has_no_sha256(context: MakeContext, hub: FakeHub) -> None:
+    body = [{"type": "file", "path": "s-Q4_0.gguf", "size": 5, "oid": hashlib.sha1(b"x").hexdigest()}]
+    hub.faults.append(Fault("/api/models/.+/tree/.+", status=200, body=body))
+    (file,) = describe(context, "acme/tiny-GGUF").files
+    assert (file.sha256, file.parts[0].sha256, file.size) == (None, None, 5)
+
+
+def test_a_tree_of_many_pages_is_read_whole(context: MakeContext, hub: FakeHub) -> None:
+    hub.tree_page = 3
+    hub.link_origin = "https://huggingface.co"
+    assert len(describe(context, "acme/tiny-GGUF", token="hf_good").files) == 5
+    assert len(hub.seen("GET", "/api/models/acme/tiny-GGUF/tree/.+")) == 3
+
+
+def test_a_revision_is_kept(context: MakeContext, hub: FakeHub) -> None:
+    repo = hub.repos["acme/tiny-GGUF"]
+    old = repo.sha
+    repo.push({"tiny-Q6_K.gguf": WEIGHTS})
+    assert describe(context, "acme/tiny-GGUF").revision == repo.sha != old
+    pinned = describe(context, "acme/tiny-GGUF", old)
+    assert pinned.revision == old
+    assert "tiny-Q6_K.gguf" not in {file.name for file in pinned.files}
+    with pytest.raises(NotFound, match="revision"):
+        describe(context, "acme/tiny-GGUF", "refs/pr/9")
+    assert "refs%2Fpr%2F9" in hub.requests[-1].target
+
+
+@pytest.mark.parametrize("name", ["acme/tiny-old", "tiny", "ACME/TINY-gguf"])
+def test_former_names_lead_to_the_present_one(context: MakeContext, hub: FakeHub, name: str) -> None:
+    detail = describe(context, name)
+    assert detail.id == "acme/tiny-GGUF"
+    assert detail.architecture == "llama"
+    assert "/acme/tiny-GGUF/resolve/" in detail.files[0].parts[0].url
+
+
+def test_a_redirect_that_loses_the_question_is_asked_again(context: MakeContext, hub: FakeHub) -> None:
+    """As recorded in `hub/redirect_307_*`: the address it names has no parameters."""
+    there = {"Location": "/api/models/acme/served"}
+    hub.faults.append(Fault("/api/models/acme/was", status=307, body="Temporary Redirect.", headers={**there}))
+    hub.add(Repo("acme/was"))
+    detail = describe(context, "acme/was")
+    assert (detail.id, [each.provider for each in detail.served_by]) == ("acme/served", ["groq", "novita"])
+
+
+@pytest.mark.parametrize(
+    ("id", "token", "state"),
+    [
+        ("acme/tiny-GGUF", None, "open"),
+        ("acme/gated", None, "sign-in"),
+        ("acme/gated", "hf_good", "accept-licence"),
+        ("acme/gated", "hf_unknown", "sign-in"),
+        ("acme/gated-granted", "hf_good", "open"),
+        ("acme/gated-granted", None, "sign-in"),
+        ("acme/gated", "hf_member", "open"),
+        ("acme/gated-empty", "hf_good", "unknown"),
+    ],
+)
+def test_the_gate(context: MakeContext, hub: FakeHub, id: str, token: str | None, state: str) -> None:
+    detail = describe(context, id, token=token)
+    assert detail.gate.state == state
+    assert detail.gate.url == (f"{hub.url}/{id}" if detail.gated else None)
+    assert hub.cdn.authorizations == []
+    assert hub.cdn.requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        (Fault(status=403, headers={"X-Error-Message": "Your request to access model X has been rejected"}), "refused"),
+        (Fault(status=403), "accept-licence"),
+        (Fault(status=401), "sign-in"),
+        (Fault(status=500), "unknown"),
+        (Fault(redirect_loop=True, times=None), "unknown"),
+        (Fault(status=200), "open"),
+    ],
+)
+def test_the_gate_in_the_hubs_words(context: MakeContext, hub: FakeHub, said: Fault, state: str) -> None:
+    hub.faults.append(Fault(**{**vars(said), "path": "/acme/gated/resolve/.+", "used": 0}))
+    assert describe(context, "acme/gated", token="hf_good").gate.state == state
+
+
+def test_the_gate_of_small_files(context: MakeContext, hub: FakeHub) -> None:
+    """What git itself keeps is answered within the origin, by another address."""
+    hub.add(Repo("acme/small", {"config.json": b"{}"}, gated="auto"))
+    hub.tokens["hf_good"].granted.add("acme/small")
+    assert describe(context, "acme/small", token="hf_good").gate.state == "open"
+    assert describe(context, "acme/small", token="hf_member").gate.state == "open"
+
+
+def test_the_credential_is_for_the_hub_alone(context: MakeContext, hub: FakeHub) -> None:
+    detail = describe(context, "acme/tiny-GGUF", token="hf_good")
+    assert detail.credential is not None
+    assert detail.credential.origins == (hub.url,)
+    assert detail.credential.value.get_secret_value() == "hf_good"
+
+
+def test_a_bad_token_is_said_and_not_used_again(context: MakeContext, hub: FakeHub) -> None:
+    detail = describe(context, "acme/tiny-GGUF", token="hf_unknown")
+    assert detail.notice is not None
+    assert detail.credential is None
+    sent = [seen.headers.get("authorization") for seen in hub.requests]
+    assert sent == ["Bearer hf_unknown", None, None]
+
+
+def test_who_serves_it(context: MakeContext, router: FakeRouter) -> None:
+    router.add(
+        RouterModel(
+            "acme/served",
+            [RouterProvider("novita", context_length=4096, pricing={"input": 0.5, "output": 1.5}, supports_tools=True)],
+        )
+    )
+    assert describe(context, "acme/served").served_by == (
+        ServedBy(provider="groq", status="staging"),
+        ServedBy(provider="novita", status="live", context_length=4096, input_price=0.5, output_price=1.5, tools=True),
+    )
+    assert router.seen("GET", "/v1/models/acme/served")
+
+
+def test_a_router_that_fails_hides_no_model(context: MakeContext, router: FakeRouter, nowhere: str) -> None:
+    plain = (ServedBy(provider="groq", status="staging"), ServedBy(provider="novita", status="live"))
+    router.faults += [Fault(status=500), Fault(status=200, body="<html>"), Fault(status=200, body={"id": 3})]
+    for _ in range(3):
+        assert describe(context, "acme/served").served_by == plain
+    assert describe(context, "acme/served", router_endpoint=nowhere).served_by == plain
+    router.requests.clear()
+    describe(context, "acme/tiny-GGUF")
+    assert router.requests == []  # nobody serves it, so nobody is asked
+
+
+@pytest.mark.parametrize(
+    ("id", "token", "kind", "word"),
+    [
+        ("acme/nowhere", None, NotFound, "private"),
+        ("acme/nowhere", "hf_good", NotFound, "your account"),
+        ("acme/nowhere", "hf_unknown", AuthFailed, "does not accept"),
+        ("acme/secret", None, NotFound, "private"),
+        ("acme/withdrawn", None, NotFound, "disabled"),
+        ("acme", None, NotFound, "acme"),
+        ("../../etc/passwd", None, NotFound, "org/name"),
+        ("acme/..", None, NotFound, "org/name"),
+        ("acme/m?x=1", None, NotFound, "org/name"),
+        ("acme/m/tree", None, NotFound, "org/name"),
+    ],
+)
+def test_models_that_cannot_be_described(
+    context: MakeContext, id: str, token: str | None, kind: type[MoorageError], word: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        describe(context, id, token=token)
+    assert word in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_private_model_is_open_to_those_who_may(context: MakeContext) -> None:
+    detail = describe(context, "acme/secret", token="hf_member")
+    assert (detail.id, detail.gate.state) == ("acme/secret", "open")
+
+
+@pytest.mark.parametrize("path", ["/api/models/[^/]+/[^/]+", "/api/models/.+/tree/.+"])
+def test_a_hub_in_trouble_is_not_a_missing_model(context: MakeContext, hub: FakeHub, path: str) -> None:
+    hub.faults.append(Fault(path, status=502, body="<html>Bad gateway"))
+    with pytest.raises(Unreachable, match="502"):
+        describe(context, "acme/tiny-GGUF")
