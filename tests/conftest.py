@@ -60,7 +60,7 @@ def _no_thread_left_behind() -> Iterator[None]:
 def _known(thread: threading.Thread) -> bool:
     """Threads that end by themselves a little later: hanging plugins of tests, helpers of Playwright and pools."""
     return thread.name.startswith(
-        ("hang", "asyncio_", "ThreadPoolExecutor", "AnyIO", "pytest", "execnet", "playwright")
+        ("hang", "asyncio_", "ThreadPoolExecutor", "AnyIO", "pytest", "execnet", "playwright", "tqdm")
     )
 
 

@@ -52,6 +52,7 @@ class Host:
     ) -> None:
         self.settings = settings
         self.version = __version__
+        self.discovering: threading.Thread | None = None
         home = settings.home
         self.store = TinyDBStore(home, url=url)
         self.secrets = SecretStore(home)
@@ -79,7 +80,21 @@ class Host:
         self.providers = Providers(self.store, configs, self.plugins, self.events, clock, new_id)
         self.tools = Tools(self.plugins, clock, lambda: self.preferences.current.time_zone)
         self.agents = Agents(self.store, configs, self.plugins, self.providers, self.tools, self.events, clock, new_id)
-        self.chat = Chat(self.store, self.agents, self.providers, self.plugins, self.tools, self.events, clock, new_id)
+
+        def context_length() -> int:
+            return self.preferences.current.context_length
+
+        self.chat = Chat(
+            self.store,
+            self.agents,
+            self.providers,
+            self.plugins,
+            self.tools,
+            self.events,
+            clock,
+            new_id,
+            context_length,
+        )
         self.local = LocalModels(self.providers, self.plugins, self.preferences, self.events, home)
         self.downloader = Downloader(self.door, home / "models")
         self.planner = Planner(
@@ -89,7 +104,7 @@ class Host:
             self.local,
             self.downloader,
             home,
-            lambda: self.preferences.current.context_length,
+            context_length,
         )
         self.installs = Installs(
             InstallQueue(self.store, clock),
@@ -132,7 +147,8 @@ class Host:
         except BaseException:
             host.close()
             raise
-        threading.Thread(target=host.providers.discover, name="discover", daemon=True).start()
+        host.discovering = threading.Thread(target=host.providers.discover, name="discover", daemon=True)
+        host.discovering.start()
         return host
 
     def close(self) -> None:
@@ -141,6 +157,8 @@ class Host:
         self.installs.close()
         self.plugins.close()
         self.events.close()
+        if self.discovering is not None:
+            self.discovering.join(2.0)
         self.door.close()
         self.store.close()
 

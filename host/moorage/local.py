@@ -74,7 +74,7 @@ class LocalModels:
         if chosen in names:
             return chosen
         others = [name for name in names if not self._providers.is_preset(name)]
-        return (others or names or [None])[0]
+        return next(iter(others or names), None)
 
     def default_target(self) -> str:
         """The setting, else the first saved target that answers, else the one that is always there."""

@@ -302,7 +302,7 @@ class Providers:
             slug=saved.slug,
             type=saved.type,
             config=config,
-            model=saved.config.get("model"),
+            model=saved.config.get("model") or (_default_model(found[1]) if found else None),
             capabilities=found[1].capabilities if found else Capabilities(),
             preset=self._is_preset(saved),
             available=found is not None,
@@ -311,6 +311,13 @@ class Providers:
             last_used_at=used.at if used else None,
             version=saved.version,
         )
+
+
+def _default_model(spec: ProviderSpec) -> str | None:
+    """The model that a config without one means."""
+    field = spec.config.model_fields.get("model")
+    default = field.get_default() if field is not None else None
+    return default if isinstance(default, str) else None
 
 
 def _owner_of(id: str) -> str:

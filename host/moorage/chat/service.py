@@ -35,6 +35,7 @@ class Chat:
         events: EventBus,
         clock: Clock,
         new_id: NewId,
+        context_length: Callable[[], int],
     ) -> None:
         self._store = store
         self._conversations = store.collection("conversations", Conversation)
@@ -45,6 +46,7 @@ class Chat:
         self._events = events
         self._clock = clock
         self._new_id = new_id
+        self._context_length = context_length
         self._lock = threading.Lock()
         self._turns: dict[str, Turn] = {}
 
@@ -71,7 +73,14 @@ class Chat:
 
             def complete() -> PluginStream[CompletionEvent]:
                 told = messages_for(agent.instructions, transcript.list())
-                request = CompletionRequest(provider=provider, model=model, messages=told, tools=tools, options=options)
+                request = CompletionRequest(
+                    provider=provider,
+                    model=model,
+                    messages=told,
+                    tools=tools,
+                    options=options,
+                    context_length=self._context_length(),
+                )
                 return self._plugins.complete(request)
 
             turn = Turn(

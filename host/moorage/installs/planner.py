@@ -98,7 +98,13 @@ class Planner:
             return detail
         memory, length = total_memory(), self._context_length()
         files = tuple(
-            file.model_copy(update={"fit": estimate(file, target=here[0], memory=memory, context_length=length)})
+            file.model_copy(
+                update={
+                    "fit": estimate(
+                        file, parameters=detail.parameters, target=here[0], memory=memory, context_length=length
+                    )
+                }
+            )
             if file.role == "model"
             else file
             for file in detail.files
@@ -165,7 +171,8 @@ class Planner:
         if fit.verdict == "unknown" and fit.needs is None:
             here = self._providers.is_preset(target)
             memory = total_memory() if here else None
-            fit = estimate(file, target=target, memory=memory, context_length=self._context_length())
+            length = min(self._context_length(), detail.context_length or self._context_length())
+            fit = estimate(file, parameters=detail.parameters, target=target, memory=memory, context_length=length)
         return plan.model_copy(
             update={
                 "problems": tuple(problems),

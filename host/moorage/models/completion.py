@@ -52,7 +52,10 @@ class Tool(Model):
 
 
 class CompletionRequest(Model):
-    """What `complete` is asked. `options` is an instance of the type's options model; `max_tokens` caps the answer."""
+    """What `complete` is asked. `options` is an instance of the type's options model; `max_tokens` caps the answer.
+
+    `context_length` is the person's setting, in tokens, for engines that must be told one.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -62,6 +65,7 @@ class CompletionRequest(Model):
     tools: tuple[Tool, ...] = ()
     options: Any = None
     max_tokens: int | None = None
+    context_length: int = 4096
 
 
 @dataclass(slots=True)

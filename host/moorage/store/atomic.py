@@ -18,7 +18,7 @@ _TEMPORARY = re.compile(r".*\.tmp-[0-9a-f]{8}")
 
 
 def write_atomic(path: Path, pieces: Iterable[bytes], *, previous: Path | None = None) -> None:
-    """Replace `path` by the joined pieces, mode 0600; what was there stays as `previous` where that is given.
+    """Replace `path` by the joined pieces, mode 0600; with `previous`, what was there stays under that name.
 
     StoreError when it cannot be written; the old file is then untouched.
     """
@@ -113,8 +113,6 @@ def _keep(path: Path, previous: Path) -> None:
     temporary = _beside(previous)
     try:
         os.link(path, temporary)
-    except FileNotFoundError:
-        return
     except OSError:  # a file system without hard links
         shutil.copy2(path, temporary)
     os.replace(temporary, previous)

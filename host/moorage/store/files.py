@@ -76,11 +76,11 @@ class CheckedStorage(Storage):
         body = b",".join(entries.values())
         backup = backup_of(self.path)
         pieces = (_HEAD, body, _tail(body, len(entries), FORMAT))
-        first = not self.path.exists()
-        write_atomic(self.path, pieces, previous=backup)
-        if first:
-            # From here on a missing file is a loss and not a beginning.
-            write_atomic(backup, pieces)
+        if self.path.exists():
+            write_atomic(self.path, pieces, previous=backup)
+        else:
+            write_atomic(self.path, pieces)
+            write_atomic(backup, pieces)  # from here on a missing file is a loss and not a beginning
 
 
 class TextIdTable(Table):

@@ -25,8 +25,8 @@ class EngineProvider(Config):
 class Options(Config):
     """What can be set for each answer."""
 
-    context_length: int = Field(
-        default=DEFAULT_CONTEXT,
+    context_length: int | None = Field(
+        default=None,
         ge=256,
         le=1_048_576,
         title="Context length",

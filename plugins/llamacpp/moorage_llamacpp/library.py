@@ -13,20 +13,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from moorage import BadAnswer, DiskFull, InstallPlan, NotFound, Unsupported
+from moorage import DiskFull, InstallPlan, NotFound, NotGguf, Unsupported
 from moorage_llamacpp.gguf import Header, Unreadable, read_header
 
 RECORD = "model.json"
 NEW = ".new-"  # a folder on its way; a leading dot keeps it out of the list
-
-
-class NotAGguf(BadAnswer):
-    """A file that should be a GGUF file is something else, or damaged."""
-
-    code = "not-a-gguf"
-    title = "The file is not a model"
-    status = 422
-    part = "model"
 
 
 class Installed(BaseModel):
@@ -79,7 +70,7 @@ class Library:
         return self._folder(model.name) / model.files[0]
 
     def add(self, plan: InstallPlan, paths: Sequence[Path]) -> Installed:
-        """Make verified files a model, all at once: it is there whole, or not at all. NotAGguf, Unsupported."""
+        """Make verified files a model, all at once: it is there whole, or not at all. NotGguf, Unsupported."""
         names = [_file_name(part.name) for part in plan.files]
         headers = [_header(path, name) for path, name in zip(paths, names, strict=True)]
         _refuse_what_is_no_model(headers, names)
@@ -155,7 +146,7 @@ def _header(path: Path, name: str) -> Header:
     try:
         return read_header(path)
     except Unreadable as error:
-        raise NotAGguf(
+        raise NotGguf(
             f"{name} is not a readable GGUF file: {error}.",
             hint="Choose another file or another author's version of the model.",
         ) from None

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from moorage import BadAnswer, Disk, InstallPlan, InstallRequest, Problem, ProviderModel, Unsupported
-from moorage_llamacpp.config import DEFAULT_CONTEXT
-from moorage_llamacpp.fit import estimate
 from moorage_llamacpp.library import Installed
 
 MISSING = "The built-in engine is not installed."
 GET_ENGINE = "Install it with: pip install 'moorage[llamacpp]' (make run does so where a wheel exists)."
 
 
-def planned(request: InstallRequest, *, engine_here: bool, memory: int | None) -> InstallPlan:
-    """What it takes to have this file here; the host adds the disk and the gate."""
+def planned(request: InstallRequest, *, engine_here: bool) -> InstallPlan:
+    """What it takes to have this file here; the host adds the disk, the gate and the fit."""
     file, model = request.file, request.model
     problems = []
     if not engine_here:
@@ -25,7 +23,6 @@ def planned(request: InstallRequest, *, engine_here: bool, memory: int | None) -
     if request.road == "pull":
         problems.append(Problem(code="road", message="The built-in engine always imports.", hint="Leave road out."))
     label = file.quantization or file.name.rpartition("/")[2].removesuffix(".gguf")
-    length = min(DEFAULT_CONTEXT, model.context_length or DEFAULT_CONTEXT)
     return InstallPlan(
         target=request.target,
         source=model.source,
@@ -40,7 +37,6 @@ def planned(request: InstallRequest, *, engine_here: bool, memory: int | None) -
         disk=Disk(free=None, needed=None, ok=True),
         gate=model.gate,
         license=model.license,
-        fit=estimate(model, file, target=request.target.id, context_length=length, memory=memory),
         problems=tuple(problems),
     )
 

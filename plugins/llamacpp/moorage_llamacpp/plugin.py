@@ -30,7 +30,6 @@ from moorage import (
 from moorage_llamacpp.child import Child, Wanted
 from moorage_llamacpp.config import EngineProvider, Options, Settings
 from moorage_llamacpp.engine import Engine
-from moorage_llamacpp.fit import total_memory
 from moorage_llamacpp.library import Library
 from moorage_llamacpp.mapping import GET_ENGINE, MISSING, planned, refusal, shown
 
@@ -84,7 +83,7 @@ class LlamaCppPlugin:
 
     @hookimpl
     def plan_install(self, request: InstallRequest, context: PluginContext) -> InstallPlan:
-        return planned(request, engine_here=self._available(), memory=total_memory())
+        return planned(request, engine_here=self._available())
 
     @hookimpl
     def install_model(self, plan: InstallPlan, context: PluginContext) -> Iterator[InstallProgress]:
@@ -107,10 +106,11 @@ class LlamaCppPlugin:
         library = Library(context.data_dir)
         model = library.get(request.model)
         options: Options = request.options or Options()
+        length = options.context_length or request.context_length
         wanted = Wanted(
             model.name,
             library.path(model),
-            min(options.context_length, model.context_length or options.context_length),
+            min(length, model.context_length or length),
             context.config.threads,
             model.installed_at.isoformat(),
         )

@@ -28,6 +28,7 @@ _SWITCH: dict[str, bool | str] = {"on": True, "off": False}
 def chat_body(request: CompletionRequest, options: OllamaOptions, *, can_think: bool) -> dict[str, Any]:
     """The body of the request. `think` is in it only where the model can: for others it is an error."""
     model_options = {name: value for name in _MODEL_OPTIONS if (value := getattr(options, name)) is not None}
+    model_options.setdefault("num_ctx", request.context_length)
     if request.max_tokens is not None:
         model_options["num_predict"] = min(request.max_tokens, model_options.get("num_predict", request.max_tokens))
     body: dict[str, Any] = {

@@ -58,13 +58,13 @@ class OllamaProvider(Config):
 class OllamaOptions(Config):
     """What can be set for each answer. What is empty is left to the model's own settings."""
 
-    num_ctx: int = Field(
-        default=4096,
+    num_ctx: int | None = Field(
+        default=None,
         ge=256,
         le=1_048_576,
         title="Context length",
         description="In tokens, for the conversation and the answer together; what does not fit is dropped from the "
-        "beginning. More needs more memory, and a change loads the model anew.",
+        "beginning. More needs more memory, and a change loads the model anew. Empty: the one of the settings.",
     )
     temperature: float | None = Field(default=None, ge=0, le=2, title="Temperature", description="0 is the most exact.")
     think: Think | None = Field(

@@ -24,9 +24,9 @@ from moorage import (
     Unsupported,
     Usage,
 )
+from moorage.fit import estimate
 from moorage.http import CallScope
 from moorage_llamacpp.config import Settings
-from moorage_llamacpp.fit import estimate
 from moorage_llamacpp.plugin import LlamaCppPlugin
 from tests.plugins.llamacpp.conftest import Bench, MakeBench, install_request, provider, text_of
 
@@ -330,7 +330,7 @@ def test_memory_is_as_estimated(bench: Bench, small_model: Path) -> None:
     part = FilePart(name=small_model.name, size=small_model.stat().st_size, url="http://127.0.0.1/file")
     used = psutil.Process(bench.pid).memory_info().rss
     request = install_request(part, parameters=134_515_008)
-    needs = estimate(request.model, request.file, target="builtin", context_length=4096, memory=None).needs
+    needs = estimate(request.file, parameters=None, target="builtin", context_length=4096, memory=None).needs
 
     assert needs is not None
     assert 0.7 * needs < used < 1.1 * needs, f"{used / 2**20:.0f} MiB used, {needs / 2**20:.0f} MiB estimated"
