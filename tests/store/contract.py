@@ -286,21 +286,20 @@ class StoreContract:
         put(things, *(Thing(id=f"t{n}", state="even" if n % 2 == 0 else "odd") for n in range(7)))
         assert list(pages(things, 2, where={"state": "even"})) == [["t0", "t2"], ["t4", "t6"]]
 
-    def test_pages_skip_and_repeat_nothing_while_documents_come_and_go(self, things: Collection[Thing]) -> None:
+    @pytest.mark.parametrize("order_by", [None, "rank"])
+    def test_pages_skip_and_repeat_nothing_while_documents_come_and_go(
+        self, things: Collection[Thing], order_by: str | None
+    ) -> None:
         put(things, *(Thing(id=f"t{n}", rank=n) for n in range(8)))
-        for order_by in (None, "rank"):
-            page = things.query(order_by=order_by, limit=4)
-            assert ids(page.items) == ["t0", "t1", "t2", "t3"]
-            things.delete("t1")
-            things.delete("t3")
-            assert ids(things.query(order_by=order_by, limit=2, cursor=page.next).items) == ["t4", "t5"]
-            for gone in ("t1", "t3"):
-                things.delete("t0") if gone == "t1" else None
-                things.put(Thing(id=gone, rank=float(gone[1])))
-            things.put(Thing(id="t0", rank=-1))
-            for item in list(things.list()):
-                things.delete(item.id)
-            put(things, *(Thing(id=f"t{n}", rank=n) for n in range(8)))
+        page = things.query(order_by=order_by, limit=4)
+        assert ids(page.items) == ["t0", "t1", "t2", "t3"]
+        things.delete("t1")
+        things.delete("t3")
+        page = things.query(order_by=order_by, limit=2, cursor=page.next)
+        assert ids(page.items) == ["t4", "t5"]
+        put(things, Thing(id="t8", rank=8))
+        things.delete("t5")
+        assert ids(things.query(order_by=order_by, cursor=page.next).items) == ["t6", "t7", "t8"]
 
     def test_a_cursor_lasts_over_a_restart(self, things: Collection[Thing], reopen: OpenStore) -> None:
         put(things, *(Thing(id=f"t{n}", rank=-n) for n in range(6)))
