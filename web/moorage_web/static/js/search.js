@@ -5,6 +5,7 @@ const DELAY = 250;
 const form = document.querySelector("form[data-search]");
 const region = () => document.getElementById("results");
 let running;
+let asked; // the address of the search that is shown or on its way: the same question is not asked twice
 
 function address() {
   const url = new URL(form.getAttribute("action") || location.pathname, location.href);
@@ -13,6 +14,8 @@ function address() {
 }
 
 async function search() {
+  if (address().href === asked) return;
+  asked = address().href;
   running?.abort();
   running = new AbortController();
   const { signal } = running;
@@ -25,7 +28,9 @@ async function search() {
     history.replaceState(null, "", url);
     countFilters();
   } catch (error) {
-    if (error.name !== "AbortError") form.querySelector("[data-failed]").hidden = false;
+    if (error.name === "AbortError") return;
+    asked = undefined;
+    form.querySelector("[data-failed]").hidden = false;
   } finally {
     if (!signal.aborted) region().removeAttribute("aria-busy");
   }
