@@ -103,6 +103,17 @@ def _text_in(value: Any) -> str:
     return ""
 
 
+def status_in(chunk: Mapping[str, Any]) -> int:
+    """The status that an error object means which comes in a stream, after a status of 200; that where it says none."""
+    error = chunk.get("error")
+    if not isinstance(error, dict):
+        return 200
+    for value in (error.get("status_code"), error.get("code")):
+        if isinstance(value, int) and 400 <= value < 600:
+            return value
+    return {"invalid_request_error": 400, "server_error": 500}.get(str(error.get("type")), 200)
+
+
 def _with(sentence: str, said: str) -> str:
     return f"{sentence}: {said}" if said else f"{sentence}."
 
@@ -201,6 +212,8 @@ def router_error(refusal: Refusal, *, model: str, own: bool) -> MoorageError:
     if status in (400, 413, 422):
         hint = "Check the options, the tools and the length of the chat."
         return Unsupported(_with(f"{service} refused the request", said), hint=hint)
+    if status == 200:
+        return BadAnswer(_with(f"{service} broke off its answer", said), hint="Try again.")
     return BadAnswer(_with(f"{service} answered with status {status}", said))
 
 

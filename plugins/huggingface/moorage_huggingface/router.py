@@ -26,7 +26,7 @@ from moorage import (
     read_chat_completion,
 )
 from moorage_huggingface.config import HuggingFaceProvider, Options, Settings, base_url, origin
-from moorage_huggingface.problems import Refusal, no_key, router_error
+from moorage_huggingface.problems import Refusal, no_key, router_error, status_in
 from moorage_huggingface.wire import RouterModel
 
 KNOWN_SECONDS = 5.0
@@ -58,11 +58,7 @@ class Router:
             raise no_key()
 
         def failure(chunk: dict[str, Any]) -> Exception:
-            """The error for an error object in the stream, after a status of 200."""
-            error = chunk.get("error")
-            status = error.get("status_code") or error.get("code") if isinstance(error, dict) else None
-            status = status if isinstance(status, int) and 400 <= status < 600 else 500
-            return self._error(status, {}, orjson.dumps(chunk), request.model)
+            return self._error(status_in(chunk), {}, orjson.dumps(chunk), request.model)
 
         url, headers = f"{self.base}/chat/completions", {"Accept": "text/event-stream"}
         with self._http.stream("POST", url, json=self._body(request), key=key, headers=headers) as response:

@@ -86,6 +86,14 @@ def router() -> Iterator[FakeRouter]:
 
 
 @pytest.fixture
+def endpoint() -> Iterator[FakeRouter]:
+    """An Inference Endpoint of one's own: another origin than the router."""
+    with FakeRouter(endpoint=True) as started:
+        started.add(RouterModel("acme/mine"))
+        yield started
+
+
+@pytest.fixture
 def nowhere() -> str:
     """An address where nobody answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -1,11 +1,10 @@
-"""`complete` and `list_models` against a router and an Inference Endpoint on loopback."""
+"""`complete` against a router and an Inference Endpoint on loopback."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,9 @@ import pytest
 
 from moorage import (
     AuthFailed,
-    BadAnswer,
     Cancelled,
     ChatMessage,
     CompletionEvent,
-    CompletionRequest,
-    CreditsGone,
-    InvalidConfig,
-    MoorageError,
-    NotFound,
-    PluginContext,
-    Provider,
-    ProviderModel,
     RateLimited,
     TextDelta,
     Tool,
@@ -35,12 +25,11 @@ from moorage import (
 from moorage.http import CallScope
 from moorage_huggingface.config import Options
 from moorage_huggingface.plugin import complete, list_models
-from tests.fakes.faults import Fault, captive_portal, rate_limited
 from tests.fakes.router import FakeRouter
-from tests.fakes.router_models import DOES_NOT_EXIST, DROPPED, SERVER_ERROR, Manner, RouterModel, RouterProvider
+from tests.fakes.router_models import Manner, RouterModel
 from tests.plugins.huggingface.conftest import MakeContext, provider
 from tests.plugins.huggingface.recordings import label, named, read
-from tests.plugins.huggingface.test_recorded_streams import ENDLESS, FAILING, Heard, replay
+from tests.plugins.huggingface.speaking import ENDLESS, FAILING, key_sent, replay, request, said, sent
 
 DICE = Tool(
     name="roll_dice",
@@ -48,32 +37,6 @@ DICE = Tool(
     parameters={"type": "object", "properties": {"sides": {"type": "integer"}}, "required": ["sides"]},
     run=lambda arguments: "4",
 )
-
-
-def request(to: Provider, text: str = "hello there", **more: Any) -> CompletionRequest:
-    messages = more.pop("messages", (ChatMessage(role="user", content=text),))
-    return CompletionRequest(provider=to, model=more.pop("model", to.model), messages=messages, **more)
-
-
-def said(to: Provider, context: PluginContext, text: str = "hello there", **more: Any) -> Heard:
-    return Heard.of(complete(request(to, text, **more), context))
-
-
-def sent(router: FakeRouter) -> dict[str, Any]:
-    body: dict[str, Any] = router.seen("POST", "/v1/chat/completions")[-1].json
-    return body
-
-
-def key_sent(router: FakeRouter) -> str | None:
-    return router.seen("POST", "/v1/chat/completions")[-1].headers.get("authorization")
-
-
-@pytest.fixture
-def endpoint() -> Iterator[FakeRouter]:
-    """An Inference Endpoint of one's own: another origin than the router."""
-    with FakeRouter(endpoint=True) as started:
-        started.add(RouterModel("acme/mine"))
-        yield started
 
 
 # Answers
@@ -271,130 +234,8 @@ def test_without_a_key_nothing_is_sent(context: MakeContext, router: FakeRouter)
     assert router.requests == []
 
 
-# Refusals
-
-
-def refused(kind: type[MoorageError], to: Provider, context: PluginContext) -> str:
-    with pytest.raises(kind) as caught:
-        said(to, context)
-    text = f"{caught.value} {caught.value.hint}"
-    assert "hf_" not in text
-    assert type(caught.value) is kind
-    return text
-
-
-@pytest.mark.parametrize(
-    ("token", "kind", "word"),
-    [
-        ("hf_unknown", AuthFailed, "does not accept"),
-        ("hf_poor", CreditsGone, "settings/billing"),
-        ("hf_may_not", AuthFailed, "Make calls to Inference Providers"),
-    ],
-)
-def test_tokens_that_do_not_do(context: MakeContext, token: str, kind: type[MoorageError], word: str) -> None:
-    assert word in refused(kind, provider(), context(token=token))
-
-
-@pytest.mark.parametrize(
-    ("model", "kind", "word"),
-    [
-        (RouterModel("acme/served", [RouterProvider("novita", status="error")]), Unsupported, "serves acme/served"),
-        (RouterModel("acme/other"), None, ""),
-        (RouterModel("acme/served", error=DROPPED), Unsupported, "no longer served"),
-        (RouterModel("acme/served", error=DOES_NOT_EXIST), NotFound, "acme/served"),
-        (RouterModel("acme/served", error=SERVER_ERROR), Unreachable, "another inference provider"),
-        (RouterModel("acme/served", error=(422, "Failed to deserialize the JSON")), Unsupported, "deserialize"),
-        (RouterModel("acme/served", error=(502, "<html>Bad gateway</html>")), Unreachable, "502"),
-    ],
-)
-def test_models_that_do_not_answer(
-    context: MakeContext, router: FakeRouter, model: RouterModel, kind: type[MoorageError] | None, word: str
-) -> None:
-    router.add(model)
-    if kind is None:
-        assert said(provider(), context(token="hf_good")).finish == ["stop"]
-    else:
-        assert word in refused(kind, provider(), context(token="hf_good"))
-
-
-def test_a_model_that_nobody_serves(context: MakeContext) -> None:
-    text = refused(Unsupported, provider("acme/unknown"), context(token="hf_good"))
-    assert "serves acme/unknown" in text
-    assert "install it locally" in text
-    assert "serves" in refused(Unsupported, provider(routing="groq"), context(token="hf_good"))
-
-
-def test_a_router_that_asks_to_wait(context: MakeContext, router: FakeRouter) -> None:
-    router.faults.append(rate_limited(retry_after=12))
-    with pytest.raises(RateLimited) as caught:
-        said(provider(), context(token="hf_good"))
-    assert caught.value.retry_after == 12
-
-
-def test_a_page_instead_of_an_answer(context: MakeContext, router: FakeRouter) -> None:
-    router.faults.append(captive_portal())
-    assert "web page" in refused(BadAnswer, provider(), context(token="hf_good"))
-    router.script(b"not json", content_type="application/json")
-    assert "address" in refused(BadAnswer, provider(), context(token="hf_good"))
-
-
-def test_the_old_host_is_named(context: MakeContext, endpoint: FakeRouter) -> None:
-    body = {"error": "https://api-inference.huggingface.co/ is no longer supported. Please use the router"}
-    endpoint.faults.append(Fault(status=410, body=body))
-    assert "router" in refused(InvalidConfig, provider("m", endpoint=endpoint.url), context())
-
-
-def test_an_endpoint_asleep(context: MakeContext, endpoint: FakeRouter) -> None:
-    endpoint.sleeping = 1
-    to = provider("tgi", endpoint=endpoint.url)
-    assert "asleep" in refused(Unreachable, to, context())
-    assert said(to, context()).finish == ["stop"]
-
-
-def test_nobody_there(context: MakeContext, nowhere: str) -> None:
-    refused(Unreachable, provider("m", endpoint=nowhere), context())
-
-
-# Lists
-
-
-def test_what_the_router_serves(context: MakeContext, router: FakeRouter) -> None:
-    router.add(
-        RouterModel("acme/seeing", [RouterProvider("novita", context_length=9)], input_modalities=("text", "image"))
-    )
-    served = list_models(provider(), context(token="hf_good"))
-    assert served == [
-        ProviderModel(name="acme/served", capabilities=("completion", "tools")),
-        ProviderModel(name="acme/seeing", context_length=9, capabilities=("completion", "vision")),
-    ]
-    assert list_models(provider(), context()) == served  # the list is for everyone
-
-
-def test_a_bad_token_does_not_hide_the_list(context: MakeContext, router: FakeRouter) -> None:
-    router.faults.append(Fault("/v1/models", status=401, body={"error": "Invalid username or password."}))
-    assert len(list_models(provider(), context(token="hf_unknown"))) == 1
-    router.models_need_token = True
-    with pytest.raises(AuthFailed):
-        list_models(provider(), context(token="hf_unknown"))
-
-
-def test_what_an_endpoint_serves(context: MakeContext, endpoint: FakeRouter) -> None:
-    to = provider("tgi", endpoint=f"{endpoint.url}/v1")
-    assert list_models(to, context()) == [ProviderModel(name="acme/mine")]
-    endpoint.faults.append(Fault("/v1/models", status=404))
-    assert list_models(to, context()) == [ProviderModel(name="tgi")]
-    endpoint.faults.append(Fault("/v1/models", status=401))
-    with pytest.raises(AuthFailed, match="needs a token"):
-        list_models(to, context())
-    endpoint.faults.append(Fault("/v1/models", status=200, body={"data": None}))
-    with pytest.raises(BadAnswer):
-        list_models(to, context())
-    endpoint.faults.append(Fault("/v1/models", status=200, body={"data": [{"odd": 1}, {"id": "fine"}]}))
-    assert list_models(to, context()) == [ProviderModel(name="fine")]
-
-
 def test_reading_keeps_up_with_a_fast_service(context: MakeContext, router: FakeRouter) -> None:
-    """The aim is 30,000 chunks a second; a shared, busy machine gets a third of it before this fails."""
+    """A tenth of what a quiet machine does, and still more than any service sends."""
     words = 20_000
     router.add(RouterModel("acme/served", words=words))
     here = context(token="hf_good")
@@ -403,4 +244,4 @@ def test_reading_keeps_up_with_a_fast_service(context: MakeContext, router: Fake
     events: list[CompletionEvent] = list(complete(request(provider()), here))
     seconds = time.perf_counter() - started
     assert sum(isinstance(event, TextDelta) for event in events) == words
-    assert words / seconds > 10_000
+    assert words / seconds > 30_000

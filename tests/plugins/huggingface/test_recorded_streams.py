@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +11,15 @@ import pytest
 
 from moorage import (
     BadAnswer,
-    CompletionEvent,
-    Finish,
-    ReasoningDelta,
     ServerSentEvent,
-    TextDelta,
-    ToolCallDelta,
     Unreachable,
     Usage,
     read_chat_completion,
 )
-from moorage.http.sse import events
-from tests.plugins.huggingface.recordings import DATA, in_pieces, label, named, read
+from tests.plugins.huggingface.recordings import DATA, label, named, read
+from tests.plugins.huggingface.speaking import ENDLESS, FAILING, Failed, Heard, failure, replay
 
-ENDLESS = {"upstream/chat_stream_cerebras.sse"}  # its recording is cut
-FAILING = {"upstream/groq_stream_midstream_error_http200.sse"}
 STREAMS = named("**/*.sse")
-
-
-class Failed(Exception):
-    pass
-
-
-def failure(chunk: dict[str, Any]) -> Exception:
-    return Failed(json.dumps(chunk))
-
-
-@dataclass
-class Heard:
-    """A stream taken together; a call is [id, name, arguments] by its index."""
-
-    text: str = ""
-    reasoning: str = ""
-    calls: dict[int, list[str]] = field(default_factory=dict)
-    usage: list[Usage] = field(default_factory=list)
-    finish: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, heard: Iterable[CompletionEvent]) -> Heard:
-        self = cls()
-        for event in heard:
-            assert not self.finish, "something came after the end"
-            match event:
-                case TextDelta(text):
-                    self.text += text
-                case ReasoningDelta(text):
-                    self.reasoning += text
-                case ToolCallDelta(index, id, name, arguments):
-                    call = self.calls.setdefault(index, ["", "", ""])
-                    call[:] = [call[0] or id or "", call[1] or name or "", call[2] + arguments]
-                case Usage():
-                    self.usage.append(event)
-                case Finish(reason):
-                    self.finish.append(reason)
-        return self
-
-
-def replay(data: bytes, size: int = 1 << 20) -> Heard:
-    return Heard.of(read_chat_completion(events(in_pieces(data, size), "there"), failure))
 
 
 def spoken(*chunks: dict[str, Any] | str, kind: str = "message") -> list[ServerSentEvent]:
