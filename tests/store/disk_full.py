@@ -13,7 +13,7 @@ from pathlib import Path
 
 from moorage.errors import StoreError
 from moorage.store.tinydb import TinyDBStore
-from tests.store.contract import Thing
+from tests.store.things import Thing
 
 
 def main(home: Path, times: int) -> None:

@@ -6,7 +6,6 @@ lives to the end. After each kill the store is opened and looked at; one JSON li
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage.store.tinydb import TinyDBStore
-from tests.store.contract import Thing
+from tests.store.things import Thing
 
 
 def change(store: TinyDBStore) -> None:
@@ -72,7 +71,7 @@ class Countdown:
 class HalfWay:
     """A file whose writes can be killed in the middle."""
 
-    def __init__(self, file: io.BufferedWriter, countdown: Countdown) -> None:
+    def __init__(self, file: Any, countdown: Countdown) -> None:
         self._file, self._countdown = file, countdown
 
     def write(self, data: bytes) -> None:

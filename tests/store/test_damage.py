@@ -12,7 +12,7 @@ import pytest
 
 from moorage.errors import StoreError
 from moorage.store.tinydb import TinyDBStore
-from tests.store.contract import Other, Thing
+from tests.store.things import Other, Thing
 
 WHOLE = {f"t{number}" for number in range(5)}
 

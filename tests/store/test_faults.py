@@ -13,7 +13,7 @@ import pytest
 
 from moorage.errors import StoreError
 from moorage.store.tinydb import TinyDBStore
-from tests.store.contract import Thing
+from tests.store.things import Thing
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import pytest
 from moorage.errors import StoreError
 from moorage.store.files import CollectionDatabase
 from moorage.store.tinydb import TinyDBStore, read_holder
-from tests.store.contract import Thing
+from tests.store.things import Thing
 
 
 def rename(data: Path) -> None:

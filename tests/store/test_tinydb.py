@@ -10,7 +10,8 @@ from tinydb import TinyDB, where
 
 from moorage.store.files import CollectionDatabase
 from moorage.store.tinydb import TinyDBStore
-from tests.store.contract import OpenStore, StoreContract, Thing
+from tests.store.contract import StoreContract
+from tests.store.things import OpenStore, Thing
 
 
 class TestTinyDBStore(StoreContract):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import builtins
 import threading
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -19,26 +19,12 @@ from pydantic import ValidationError
 from moorage.errors import Conflict, FieldError, InvalidInput, StoreError
 from moorage.models import Document, Page
 from moorage.store import Where
-from moorage.store.cursors import Key, key_of, read_cursor, unknown_cursor, write_cursor
+from moorage.store.cursors import Key, key_of, read_cursor, write_cursor
 from moorage.store.files import CheckedStorage, CollectionDatabase, entry
+from moorage.store.order import Order, Row
 from moorage.store.where import matcher
 
 D = TypeVar("D", bound=Document)
-
-
-class _Row(NamedTuple, Generic[D]):
-    """A document and its place in the order of first put."""
-
-    place: int
-    document: D
-
-
-class _Order(NamedTuple, Generic[D]):
-    """All documents in one order, beside the keys they are ordered by; made for one generation of the collection."""
-
-    generation: int
-    keys: list[Key]
-    items: list[D]
 
 
 class FileCollection(Generic[D]):
@@ -51,13 +37,13 @@ class FileCollection(Generic[D]):
         self.name = name
         self.model = model
         self._file = CheckedStorage(path)
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # one writer at a time, its fsync included
+        self._memory = threading.Lock()  # held for moments only: rows and orders change together
         self._closed: str | None = None
-        self._rows: dict[str, _Row[D]] = {}
+        self._rows: dict[str, Row[D]] = {}
         self._entries: dict[str, bytes] = {}
         self._unreadable: dict[str, str] = {}
-        self._generation = 0
-        self._orders: dict[str | None, _Order[D]] = {}
+        self._orders: dict[str | None, Order[D]] = {}
         with CollectionDatabase(path) as database:
             for value in database:
                 self._load(str(value.doc_id), dict(value))
@@ -88,8 +74,7 @@ class FileCollection(Generic[D]):
             self._write({**self._entries, stored.id: entry(stored.id, serialised)})
             if row is None:
                 self._next_place += 1
-            self._rows[stored.id] = _Row(self._next_place if row is None else row.place, stored)
-            self._generation += 1
+            self._remember(stored.id, row, Row(self._next_place if row is None else row.place, stored))
             return stored
 
     def delete(self, id: str, *, version: int | None = None) -> bool:
@@ -101,8 +86,7 @@ class FileCollection(Generic[D]):
             if version is not None and version != row.document.version:
                 raise _changed()
             self._write({other: value for other, value in self._entries.items() if other != id})
-            del self._rows[id]
-            self._generation += 1
+            self._remember(id, row, None)
             return True
 
     def list(self) -> Sequence[D]:
@@ -128,7 +112,7 @@ class FileCollection(Generic[D]):
         order = self._order(order_by)
         scope = [self.name, order_by, descending]
         after = None if cursor is None else self._place(order_by, read_cursor(cursor, scope))
-        following = (index for index in _following(order.keys, after, descending) if matches(order.items[index]))
+        following = (index for index in order.following(after, descending) if matches(order.items[index]))
         indexes = builtins.list(following if limit is None else islice(following, limit + 1))
         page = indexes if limit is None else indexes[:limit]
         # The items were validated when they were stored; validating them again would cost more than all the rest.
@@ -147,7 +131,7 @@ class FileCollection(Generic[D]):
     def _load(self, id: str, value: dict[str, object]) -> None:
         self._entries[id] = entry(id, orjson.dumps(value))
         try:
-            self._rows[id] = _Row(len(self._rows), self.model.model_validate(value))
+            self._rows[id] = Row(len(self._rows), self.model.model_validate(value))
         except ValidationError as error:
             self._unreadable[id] = _first_problem(error)
 
@@ -176,38 +160,30 @@ class FileCollection(Generic[D]):
         if self._closed is not None:
             raise StoreError(self._closed)
 
-    def _order(self, order_by: str | None) -> _Order[D]:
-        # The generation is read before the documents: a write in between makes this order an old one at once.
-        generation = self._generation
-        kept = self._orders.get(order_by)
-        if kept is not None and kept.generation == generation:
-            return kept
-        rows = tuple(self._rows.values())
-        if order_by is None:
-            order = _Order(generation, [key_of(row.place, row.document.id) for row in rows], [r.document for r in rows])
-        elif order_by not in self.model.model_fields:
-            raise ValueError(f"{self.model.__name__} has no field {order_by!r}")
-        else:
-            keyed = sorted((key_of(getattr(row.document, order_by), row.document.id), row.place) for row in rows)
-            by_place = {row.place: row.document for row in rows}
-            order = _Order(generation, [key for key, _ in keyed], [by_place[place] for _, place in keyed])
-        self._orders[order_by] = order
-        return order
+    def _remember(self, id: str, old: Row[D] | None, new: Row[D] | None) -> None:
+        with self._memory:
+            if new is None:
+                del self._rows[id]
+            else:
+                self._rows[id] = new
+            orders, self._orders = self._orders, {}
+            for field, order in orders.items():
+                with suppress(TypeError):  # its values no longer compare: whoever asks for it next will be told
+                    self._orders[field] = order.replaced(old, new)
+
+    def _order(self, field: str | None) -> Order[D]:
+        if field is not None and field not in self.model.model_fields:
+            raise ValueError(f"{self.model.__name__} has no field {field!r}")
+        with self._memory:
+            order = self._orders.get(field)
+            if order is None:
+                order = self._orders[field] = Order(field, self._rows.values())
+            return order
 
     def _place(self, order_by: str | None, key: Key) -> Key:
         """The key to go on after. Places are counted anew at each start, so a document that is there knows better."""
         row = self._rows.get(key[-1]) if order_by is None else None
         return key if row is None else key_of(row.place, row.document.id)
-
-
-def _following(keys: Sequence[Key], after: Key | None, descending: bool) -> Iterator[int]:
-    try:
-        if descending:
-            end = len(keys) if after is None else bisect_left(keys, after)
-            return iter(range(end - 1, -1, -1))
-        return iter(range(0 if after is None else bisect_right(keys, after), len(keys)))
-    except TypeError:  # a forged key does not compare
-        raise unknown_cursor() from None
 
 
 def _changed() -> Conflict:
