@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import orjson
 from flask import request
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from moorage.errors import FieldError, InvalidInput
-from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, SearchQuery, When
+from moorage.errors import FieldError, InvalidInput, field_errors
+from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, SearchQuery, When, WhenWindow
 from moorage_web.arguments import Body, Limit, Line, Query
 from moorage_web.current import host
 from moorage_web.operations import Answer, Routes
@@ -67,15 +67,19 @@ class Which(Query):
     id: Line
 
 
-def _when(value: Any, handler: Any) -> Any:
+_WHEN: TypeAdapter[When] = TypeAdapter(When)
+
+
+def _when(value: Any) -> When:
     """One error instead of one for each kind of time there is; a wrong window says what is wrong with it."""
     try:
-        return handler(value)
-    except ValidationError as error:
         if isinstance(value, dict) and set(value) == {"window"}:
-            raise
+            return WhenWindow.model_validate_json(orjson.dumps(value), strict=True)
+        return _WHEN.validate_json(orjson.dumps(value), strict=True)
+    except ValidationError as error:
+        errors = field_errors(error, "when") if isinstance(value, dict) and "window" in value else ()
         text = "must be now, a time such as 2026-05-21T01:00:00Z, or a window"
-        raise PydanticCustomError("when", text) from error
+        raise InvalidInput("This is not a time to install at.", errors=errors or (FieldError("when", text),)) from None
 
 
 class PlanBody(Body):
@@ -100,9 +104,7 @@ class PlanBody(Body):
 
 
 class ImportBody(PlanBody):
-    model_config = ConfigDict(title="ImportBody")
-
-    when: Annotated[When, WrapValidator(_when)] = "now"
+    when: Annotated[When, BeforeValidator(_when)] = "now"
 
 
 @api.get("/api/llm/models/search", query=Search, answer=SearchOutcome)

@@ -1,0 +1,117 @@
+"""Asking for installs and steering them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.web.api.conftest import Api
+from tests.web.api.dock import MODEL, Dock
+
+IMPORT = "/api/llm/models/import"
+ASK = {"source": "dock", "model": MODEL}
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    pytest.fail("it did not happen in time")
+
+
+def state_of(api: Api, id: str) -> str:
+    return str(api.get(f"/api/installs/{id}")["state"])
+
+
+def test_import_twice_is_one_install(api: Api, dock: Dock, target: str) -> None:
+    first = api.call("POST", IMPORT, json=ASK)
+    assert first.status_code == 202
+    install = first.json
+    assert first.headers["Location"] == f"/api/installs/{install['id']}"
+    assert install["askedBy"] == "api"
+    second = api.call("POST", IMPORT, json={**ASK, "file": "tug-Q4_K_M.gguf", "target": target, "road": "pull"})
+    assert second.status_code == 200
+    assert second.json["id"] == install["id"]
+    dock.go.set()
+    until(lambda: state_of(api, install["id"]) == "installed")
+    assert api.post(IMPORT, ASK, status=200)["id"] == install["id"], "its result is the newest revision"
+    assert [m["name"] for m in api.get("/api/local/models")["targets"][0]["models"]] == ["tug:Q4_K_M"]
+
+
+def test_who_asked(api: Api, target: str) -> None:
+    api.post(IMPORT, ASK, headers={"Sec-Fetch-Site": "same-origin"})
+    api.post(IMPORT, {**ASK, "quantization": "Q8_0"}, headers={"User-Agent": "moorage-cli"})
+    assert {item["askedBy"] for item in api.get("/api/installs")["installs"]} == {"browser", "cli"}
+
+
+def test_pause_resume_cancel_retry_delete(api: Api, dock: Dock, target: str) -> None:
+    id = api.post(IMPORT, ASK)["id"]
+    assert api.post(f"/api/installs/{id}/pause")["state"] == "paused"
+    api.fields("POST", f"/api/installs/{id}/pause", 409)
+    api.fields("POST", f"/api/installs/{id}/retry", 409)
+    api.fields("DELETE", f"/api/installs/{id}", 409)
+    assert api.post(f"/api/installs/{id}/resume")["state"] in ("queued", "running")
+    assert api.post(f"/api/installs/{id}/cancel")["state"] == "cancelled"
+    api.fields("POST", f"/api/installs/{id}/cancel", 409)
+    assert api.post(f"/api/installs/{id}/retry")["state"] in ("queued", "running")
+    dock.go.set()
+    until(lambda: state_of(api, id) == "installed")
+    assert api.call("DELETE", f"/api/installs/{id}").status_code == 204
+    api.fields("GET", f"/api/installs/{id}", 404)
+
+
+def test_move_and_filter(api: Api, target: str) -> None:
+    running = api.post(IMPORT, ASK)["id"]
+    queued = api.post(IMPORT, {**ASK, "quantization": "Q8_0"})["id"]
+    until(lambda: state_of(api, running) == "running")
+    assert api.post(f"/api/installs/{queued}/move", {"to": "front"})["id"] == queued
+    api.fields("POST", f"/api/installs/{queued}/move", 409, json={"before": "nowhere"})
+    assert list(api.fields("POST", f"/api/installs/{queued}/move", json={})) == ["to"]
+    found = api.get("/api/installs?state=queued&state=paused")["installs"]
+    assert [item["id"] for item in found] == [queued]
+    assert list(api.fields("GET", "/api/installs?state=asleep")) == ["state"]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "soon",
+        5,
+        None,
+        "2026-05-21T10:00:00",
+        "2001-01-01T00:00:00Z",
+        {"window": {"from": "25:00", "to": "06:00"}},
+        {"window": {"from": "01:00", "to": "06:00", "days": ["funday"]}},
+        {"onUpdate": "explode"},
+        [],
+    ],
+)
+def test_a_bad_when_is_named(api: Api, target: str, when: object) -> None:
+    fields = api.fields("POST", IMPORT, json={**ASK, "when": when})
+    assert fields
+    assert all(field.startswith("when") for field in fields), fields
+    assert api.get("/api/installs")["installs"] == []
+
+
+def test_a_time_is_kept_in_utc(api: Api, target: str) -> None:
+    when = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
+    east = when.astimezone().isoformat()
+    made = api.post(IMPORT, {**ASK, "when": east})
+    assert made["state"] == "scheduled"
+    assert made["when"] == when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_remove_a_model(api: Api, dock: Dock, target: str) -> None:
+    dock.installed.append("tug:Q8_0")
+    path = f"/api/local/models?target={target}&name=tug:Q8_0"
+    assert api.call("DELETE", path).status_code == 204
+    api.fields("DELETE", path, 404)
+    api.fields("DELETE", "/api/local/models?target=nowhere&name=x", 404)
+    assert set(api.fields("DELETE", "/api/local/models")) == {"target", "name"}
