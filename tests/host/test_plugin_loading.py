@@ -200,11 +200,11 @@ def test_calls_are_contained(make_host: MakeHost) -> None:
         "works": module(search_models=lambda query: SearchPage(results=())),
     }
     host = make_host(plugins=plugins, only=True)
-    from moorage.plugins import registry
+    from moorage.plugins import hooks
 
-    deadline = {**registry.SECONDS, "search_models": 0.3}
+    deadline = {**hooks.SECONDS, "search_models": 0.3}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "SECONDS", deadline)
+        patch.setattr(hooks, "SECONDS", deadline)
         outcome = host.search.search(SearchQuery(text="x"))
         told = {status.source: status for status in outcome.sources}
         assert told["works"].ok
