@@ -145,12 +145,13 @@ class Server:
             # RFC 9112 §3.2.2: the target's authority is the host that is meant, and it is not the one that is named.
             proto.response_str(403, [("content-type", "text/plain")], "The request names two hosts.")
             return
-        body = await _read_body(scope, proto)
-        if body is None:
-            proto.response_str(413, [("content-type", "text/plain")], "The body is too large, or did not come.")
+        try:
+            body, length = await _read_body(scope, proto)
+        except TimeoutError:
+            proto.response_str(408, [("content-type", "text/plain")], "The body did not come.")
             return
         response = _Response(asyncio.get_running_loop())
-        environ = _environ(scope, body)
+        environ = _environ(scope, body, length)
         running = asyncio.get_running_loop().run_in_executor(self._pool, response.run, self._app, environ)
         try:
             await response.send(proto)
@@ -269,27 +270,24 @@ class _Response:
             self._lock.notify_all()
 
 
-async def _read_body(scope: Any, proto: Any) -> bytes | None:
-    """The whole body; None when it is over the limit or does not come."""
+async def _read_body(scope: Any, proto: Any) -> tuple[bytes, int]:
+    """The body and its length. Of one over the limit only the length is told: the application says the rest."""
     length = scope.headers.get("content-length")
     if length is None and scope.headers.get("transfer-encoding") is None:
-        return b""
-    if length is not None and (not length.isdigit() or int(length) > BODY_LIMIT):
-        return None
+        return b"", 0
+    if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
+        return b"", int(length)
     body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in proto:
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    return None
-    except TimeoutError:
-        return None
-    return bytes(body)
+    async with asyncio.timeout(BODY_SECONDS):
+        async for chunk in proto:
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                return b"", len(body)
+    return bytes(body), len(body)
 
 
-def _environ(scope: Any, body: bytes) -> dict[str, Any]:
-    """The request as PEP 3333 has it."""
+def _environ(scope: Any, body: bytes, length: int) -> dict[str, Any]:
+    """The request as PEP 3333 has it; `length` above that of `body` means that it is too large to be had."""
     client, _, client_port = scope.client.rpartition(":")
     server, _, port = scope.server.rpartition(":")
     environ: dict[str, Any] = {
@@ -302,7 +300,7 @@ def _environ(scope: Any, body: bytes) -> dict[str, Any]:
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": client,
         "REMOTE_PORT": client_port,
-        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_LENGTH": str(length),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(body),
@@ -315,7 +313,7 @@ def _environ(scope: Any, body: bytes) -> dict[str, Any]:
         key = name.upper().replace("-", "_")
         if key == "CONTENT_TYPE":
             environ[key] = value
-        elif key != "CONTENT_LENGTH":
+        elif key not in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):  # the body is whole by now
             # Two headers of one name become one list (RFC 9110 §5.3); for Host that makes a name nobody has.
             key = f"HTTP_{key}"
             environ[key] = f"{environ[key]},{value}" if key in environ else value

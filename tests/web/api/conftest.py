@@ -27,7 +27,7 @@ class Api:
 
     def call(self, method: str, path: str, **options: Any) -> TestResponse:
         with self.app.test_client() as client:
-            return client.open(path, method=method, base_url=ORIGIN, **options)
+            return client.open(path, method=method, base_url=ORIGIN, buffered=True, **options)
 
     def get(self, path: str, **options: Any) -> Any:
         return self._json("GET", path, **options)
