@@ -80,6 +80,7 @@ class Search:
         self._now = monotonic
         self._pages: AgingCache[SearchPage] = AgingCache(CACHED_PAGES, monotonic)
         self._details: AgingCache[ModelDetail] = AgingCache(CACHED_PAGES, monotonic)
+        self._last: dict[str, SourceStatus] = {}
         plugins.on_change(self.forget)
 
     def sources(self) -> tuple[str, ...]:
@@ -132,6 +133,11 @@ class Search:
         queries = [SearchQuery(limit=1, format="gguf")] * len(names)
         return tuple(answer.status for answer in self._ask_all(names, queries)) if names else ()
 
+    def troubles(self) -> tuple[SourceStatus, ...]:
+        """The sources that did not answer when they were last asked, with the reason; asks nobody."""
+        names = self._plugins.sources()
+        return tuple(status for name, status in sorted(self._last.items()) if name in names and not status.ok)
+
     def forget(self) -> None:
         """Drop everything kept, as when a token or a mirror has changed."""
         self._pages.clear()
@@ -175,6 +181,7 @@ class Search:
             hint=error.hint if error else None,
             notice=page.notice if page else None,
         )
+        self._last[source] = status
         return _Answer(status, page, error)
 
 

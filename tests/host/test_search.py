@@ -69,6 +69,17 @@ def test_a_failing_source_is_named(make_host: MakeHost) -> None:
     assert len(outcome.results) == 5
 
 
+def test_troubles_are_remembered_until_it_answers_again(make_host: MakeHost) -> None:
+    a = Source("a")
+    host = hosts(make_host, a)
+    a.error = Unreachable("a is down.")
+    assert [status.ok for status in host.search.check()] == [False]
+    assert [status.error for status in host.search.troubles()] == ["a is down."]
+    a.error = None
+    host.search.search(SearchQuery(text="x"))
+    assert host.search.troubles() == ()
+
+
 def test_all_failing_is_an_error(make_host: MakeHost) -> None:
     a = Source("a")
     host = hosts(make_host, a)
