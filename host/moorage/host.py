@@ -116,6 +116,7 @@ class Host:
             new_id,
             lambda: self.preferences.current.parallel_installs,
             self.local.forget,
+            self.local.lacks,
         )
         self.local.on_removed = self.installs.tidy
         self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock)

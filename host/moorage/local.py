@@ -63,6 +63,13 @@ class LocalModels:
                 return self._ask(saved)
         raise Missing(f"There is no target {id}.", hint="A target is a saved provider that can install models.")
 
+    def lacks(self, target: str, name: str) -> bool:
+        """Whether the target answers and has no model of this name; False where it cannot be asked."""
+        if target not in self.names():
+            return True
+        here = self.target(target)
+        return here.ok and all(model.name != name for model in here.models)
+
     def this_machine(self) -> Machine:
         """Disk and memory of the machine that Moorage runs on."""
         return Machine(free=free_disk(self._home), disk=disk_size(self._home), memory=total_memory())

@@ -35,6 +35,7 @@ class Installs:
         new_id: NewId,
         parallel: Callable[[], int],
         on_installed: Callable[[str], None],
+        lacks: Callable[[str, str], bool],
     ) -> None:
         self._queue = queue
         self._planner = planner
@@ -45,6 +46,7 @@ class Installs:
         self._new_id = new_id
         self._parallel = parallel
         self._on_installed = on_installed
+        self._lacks = lacks
         self._lock = threading.RLock()
         self._runs: dict[str, Run] = {}
         self._closed = False
@@ -79,14 +81,18 @@ class Installs:
     ) -> tuple[Install, bool]:
         """Ask for a model; (the install, whether it is a new one).
 
-        The same file onto the same target is one install while it has not ended, or once the newest revision is there.
+        The same file onto the same target is one install while it has not ended, or as long as the newest revision is
+        there.
         InvalidInput (refused) with the plan's problems where it cannot be done.
         """
         self._check_when(when)
         plan, _ = self._planner.plan(source, model, file=file, quantization=quantization, target=target, road=road)
+        # Asked before the lock is taken: the target may be a server that is slow to answer.
+        removed = self._lacks(plan.target.id, plan.name)
         with self._lock:
             for install in self._queue.same(source, plan.model, plan.file.name, plan.target.id):
-                if install.state in ACTIVE or (install.state == "installed" and install.revision == plan.revision):
+                there = install.state == "installed" and install.revision == plan.revision and not removed
+                if install.state in ACTIVE or there:
                     return self._with_progress(install), False
             if not plan.ok:
                 raise InvalidInput(
