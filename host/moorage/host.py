@@ -55,7 +55,7 @@ class Host:
         self.discovering: threading.Thread | None = None
         home = settings.home
         self.store = TinyDBStore(home, url=url)
-        self.secrets = SecretStore(home)
+        self.secrets = SecretStore(home, settings.secret_key)
         self.events = EventBus(clock)
         self.preferences = PreferencesService(self.store, self.events, environment, lambda id: id in self.local.names())
         configs = Configs(self.secrets)

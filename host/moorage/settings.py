@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     password: SecretStr | None = None
     password_file: Path | None = None
+    secret_key: SecretStr | None = None
     allowed_hosts: str = ""
     safe_mode: bool = False
     disabled_plugins: str = ""
