@@ -71,4 +71,5 @@ def test_every_variable_is_explained() -> None:
     read -= {"DISPLAY", "WAYLAND_DISPLAY", "NAME"}  # the desktop's own, and the placeholder of docstrings
     assert len(read) > 15
     explained = set(re.findall(r"`([A-Za-z_]+)`", (ROOT / "docs" / "configuration.md").read_text()))
-    assert not read - explained
+    missing = read - explained
+    assert not missing
