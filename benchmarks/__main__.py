@@ -1,0 +1,20 @@
+"""All measurements, in one table: `python -m benchmarks`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+
+from benchmarks import chat, durable, many, pages, search, size, start
+from benchmarks.measure import Row, report
+
+
+def rows() -> Iterator[Row]:
+    for part in (start, search, pages, durable, chat, many, size):
+        yield from part.rows()
+
+
+if __name__ == "__main__":
+    print(f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} processors.\n", flush=True)
+    report(rows())
