@@ -14,6 +14,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -60,6 +61,13 @@ class CheckedConfig:
 class Configs:
     def __init__(self, secrets: SecretStore) -> None:
         self._secrets = secrets
+        self._schemas: WeakKeyDictionary[type[BaseModel], dict[str, Any]] = WeakKeyDictionary()
+
+    def schema(self, model: type[BaseModel]) -> dict[str, Any]:
+        """The JSON schema of a config, made once for each model: pages show those of every provider type."""
+        if model not in self._schemas:
+            self._schemas[model] = model.model_json_schema()
+        return self._schemas[model]
 
     def check(
         self,

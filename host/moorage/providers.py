@@ -215,8 +215,11 @@ class Providers:
 
     def discovered(self) -> tuple[ProviderDraft, ...]:
         """What the last discovery found and nobody has saved yet."""
+        found = {draft.type for draft in self._found}
         known = []
         for saved in self._documents.list():
+            if saved.type not in found:
+                continue
             try:
                 known.append((saved.type, getattr(self._instance(saved), "endpoint", None)))
             except MoorageError:
@@ -275,8 +278,7 @@ class Providers:
         return {"agent", *(saved.slug for saved in self._documents.list())}
 
     def _is_preset(self, saved: SavedProvider) -> bool:
-        found = self._plugins.specs().get(saved.type)
-        return found is not None and found[1].preset is not None and found[1].preset.id == saved.id
+        return _is_preset(saved, self._plugins.specs().get(saved.type))
 
     def _type_view(self, owner: str, spec: ProviderSpec) -> ProviderType:
         return ProviderType(
@@ -286,8 +288,8 @@ class Providers:
             plugin=owner,
             capabilities=spec.capabilities,
             search_source=spec.search_source,
-            schema_=spec.config.model_json_schema(),
-            options_schema=spec.options.model_json_schema(),
+            schema_=self._configs.schema(spec.config),
+            options_schema=self._configs.schema(spec.options),
         )
 
     def _view(self, saved: SavedProvider) -> ProviderView:
@@ -304,13 +306,17 @@ class Providers:
             config=config,
             model=saved.config.get("model") or (_default_model(found[1]) if found else None),
             capabilities=found[1].capabilities if found else Capabilities(),
-            preset=self._is_preset(saved),
+            preset=_is_preset(saved, found),
             available=found is not None,
             created_at=saved.created_at,
             updated_at=saved.updated_at,
             last_used_at=used.at if used else None,
             version=saved.version,
         )
+
+
+def _is_preset(saved: SavedProvider, found: tuple[str, ProviderSpec] | None) -> bool:
+    return found is not None and found[1].preset is not None and found[1].preset.id == saved.id
 
 
 def _default_model(spec: ProviderSpec) -> str | None:

@@ -73,7 +73,7 @@ class PluginConfigs:
             else:
                 sources[key], values[key] = "default", info.get_default(call_default_factory=False)
         return PluginConfigView(
-            schema_=model.model_json_schema(), values=values, sources=sources, version=stored.version if stored else 0
+            schema_=self._configs.schema(model), values=values, sources=sources, version=stored.version if stored else 0
         )
 
     def save(self, name: str, model: type[BaseModel], values: Mapping[str, Any], version: int | None) -> None:

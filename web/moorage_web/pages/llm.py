@@ -91,7 +91,7 @@ def remove(id: str) -> ResponseReturnValue:
 
 
 def _page(*, error: MoorageError | None = None, tested: tuple[str, TestResult] | None = None) -> str:
-    page = host().providers.list(limit=100, cursor=request.args.get("cursor"))
+    page = host().providers.list(limit=50, cursor=request.args.get("cursor"))
     return render_template(
         "pages/llm.html",
         active="llm",
