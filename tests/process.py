@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NOWHERE = "http://127.0.0.1:1"
+NOWHERE = "http://127.0.0.1:65529"  # above the ports that systems give out by themselves
 START_SECONDS = 20.0
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from moorage.errors import InvalidInput
+from moorage.errors import InvalidInput, field_errors
 
 DEFAULT_PORT = 8642
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -33,7 +33,10 @@ class Settings(BaseSettings):
     allowed_hosts: str = ""
     safe_mode: bool = False
     disabled_plugins: str = ""
-    log_level: str = "INFO"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+    ] = "INFO"
 
     @property
     def is_loopback(self) -> bool:
@@ -84,5 +87,11 @@ def environment() -> dict[str, str]:
 
 
 def load_settings(**given: Any) -> Settings:
-    """Settings from the environment, with the arguments that are not None on top."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    """Settings from the environment, with the arguments that are not None on top; InvalidInput names a wrong one."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(f"MOORAGE_{item.field.upper()} {item.message}" for item in field_errors(error))
+        raise InvalidInput(
+            f"The settings cannot be used: {wrong}.", hint="Correct the environment variable or the option."
+        ) from None

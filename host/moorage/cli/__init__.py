@@ -72,5 +72,3 @@ def main() -> None:
         if error.hint:
             click.echo(error.hint, err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)

@@ -28,7 +28,10 @@ class ApiFailed(MoorageError):
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         lines = [problem.get("detail") or problem.get("title") or f"The server answered {status}."]
         lines += [f"  {error['field']}: {error['message']}" for error in problem.get("errors", ())]
-        super().__init__("\n".join(lines), hint=problem.get("hint"))
+        hint = (
+            "Make a token on the Settings page and set it as MOORAGE_TOKEN." if status == 401 else problem.get("hint")
+        )
+        super().__init__("\n".join(lines), hint=hint)
         self.exit_code = EXIT_CODES.get(status, 1)  # type: ignore[misc]  # the class default is for all others
 
 
@@ -105,6 +108,15 @@ def connect(home: Path | None) -> Iterator[Api]:
         app = load_application(host, EMBEDDED_PORT)
         with api_client(app=app) as client:
             yield Api(client)
+
+
+class Noun(click.Group):
+    """A noun without a verb lists: `moorage models --json` is `moorage models list --json`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
 
 
 def api_command(function: F) -> F:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.progress import EXIT
 from moorage.cli.progress import watch as watch_install
 from moorage.cli.tables import size
 
@@ -46,8 +47,7 @@ def command(
     if watch:
         install = watch_install(api, out, install)
     out.show(install, _ended)
-    if watch and install["state"] not in ("installed", "scheduled"):
-        sys.exit(3)
+    sys.exit(EXIT.get(install["state"], 3) if watch else 0)
 
 
 def _plan(plan: Any) -> str:

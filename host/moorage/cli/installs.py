@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
-from moorage.cli.connection import Api, Output, api_command
-from moorage.cli.progress import watch
+from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.progress import EXIT, watch
 from moorage.cli.tables import size, table
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+@click.group(cls=Noun)
+def command() -> None:
     """What is being installed, and what was."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_installs)
 
 
 @command.command("list")
@@ -32,7 +30,9 @@ def list_installs(state: tuple[str, ...] = (), *, api: Api, out: Output) -> None
 @api_command
 def watch_install(id: str, *, api: Api, out: Output) -> None:
     """Stay with an install until it has ended."""
-    out.show(watch(api, out, api.get(f"/api/installs/{id}")), _row)
+    install = watch(api, out, api.get(f"/api/installs/{id}"))
+    out.show(install, _row)
+    sys.exit(EXIT.get(install["state"], 3))
 
 
 def _action(name: str, text: str) -> None:

@@ -11,6 +11,7 @@ from moorage.cli.connection import Api, Output
 
 POLL_SECONDS = 0.25
 ENDED = ("installed", "failed", "cancelled")
+EXIT = {"installed": 0, "scheduled": 0}  # of a command that watched; in every other state the model is not there
 
 
 def watch(api: Api, out: Output, install: Any) -> Any:

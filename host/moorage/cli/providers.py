@@ -8,16 +8,13 @@ from typing import Any
 import click
 
 from moorage.cli.config_options import parse_settings, prompt_secret
-from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.connection import Api, Noun, Output, api_command
 from moorage.cli.tables import table
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+@click.group(cls=Noun)
+def command() -> None:
     """Providers: list, add, test, remove."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_providers)
 
 
 @command.command("list")

@@ -16,6 +16,7 @@ from moorage.host import Host
 from moorage.http import RedactingFilter
 from moorage.server import Server, check_port, free_port
 from moorage.settings import DEFAULT_PORT, Settings, load_settings
+from moorage.store.tinydb import read_holder
 
 
 @click.command()
@@ -29,7 +30,8 @@ def command(port: int | None, host: str | None, home: Path | None, safe_mode: bo
     settings = load_settings(port=port, host=host, home=home, safe_mode=safe_mode or None)
     settings.check_bind()
     settings = settings.model_copy(update={"port": settings.port or free_port(settings.host)})
-    check_port(settings.host, settings.port)
+    if read_holder(settings.home) is None:  # the one that runs already is a better thing to name than its port
+        check_port(settings.host, settings.port)
     _log_to_stderr(settings.log_level)
     run(settings, open_page=open_page)
 
@@ -72,7 +74,5 @@ def _has_display() -> bool:
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import click
 
-from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.connection import Api, Noun, Output, api_command
 from moorage.cli.tables import table
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+@click.group(cls=Noun)
+def command() -> None:
     """API tokens for programs, once a password is set."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_tokens)
 
 
 @command.command("list")

@@ -210,7 +210,7 @@ class Plugins(HookCalls):
             self._loaded_configs[record.name] = self._configs.load(record.name, record.config_model)
         except InvalidInput as error:
             wrong = "; ".join(f"{item.field.removeprefix('values.')} {item.message}" for item in error.errors)
-            record.state, record.error = "needs-config", f"Its settings are not complete: {wrong}."
+            record.state, record.error = "needs-config", f"Its settings are not complete: {wrong.rstrip('.')}."
             record.hint = "Fill them in on the Plugins page."
         else:
             if record.state == "needs-config":
