@@ -9,8 +9,9 @@ from operator import attrgetter
 from typing import Any
 
 from jinja2 import Environment
+from markupsafe import Markup
 
-from moorage_web import badges, formats, markdown, render
+from moorage_web import badges, formats, render
 
 
 def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Callable[[], tzinfo]) -> None:
@@ -32,9 +33,10 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
         context=formats.context,
         duration=formats.duration,
         exact=formats.exact,
+        rate=formats.rate,
         ago=lambda moment: formats.time_markup(moment, now(), zone()),
         clock=lambda moment: formats.clock(moment, zone()),
-        markdown=markdown.render,
+        markdown=_markdown,
         groupby_order=_runs,
     )
     environment.globals.update(
@@ -48,6 +50,12 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
         sparkline=render.sparkline,
         hours_strip=render.hours_strip,
     )
+
+
+def _markdown(text: str) -> Markup:
+    from moorage_web import markdown  # the parser and the cleaner are large, and few pages need them
+
+    return markdown.render(text)
 
 
 def _runs(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
