@@ -44,8 +44,12 @@ def _one_line(value: Any) -> Any:
     return value
 
 
-Line = Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=400)]
-"""A name or an id: one line of text."""
+OneLine = BeforeValidator(_one_line)
+Name = Annotated[str, OneLine]
+"""A name for people: its length is the service's business."""
+
+Line = Annotated[str, OneLine, StringConstraints(min_length=1, max_length=400)]
+"""An id, a model's name and the like."""
 
 Limit = Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=200)]
 

@@ -65,6 +65,8 @@ def test_defaults(api: Api, dock: Dock) -> None:
         ("q=a&minParameters=7B&maxParameters=3B", "minParameters"),
         ("q=a&q=b", "q"),
         ("q=a&author=a%00b", "author"),
+        ("q=a%00b", "q"),
+        ("q=a%0Ab", "q"),
         ("q=" + "a" * 501, "q"),
         ("q=a&source=nowhere", "source"),
         ("q=a&cursor=rubbish", "cursor"),

@@ -40,6 +40,7 @@ def test_create_and_read(api: Api) -> None:
     [
         ({"name": "", "type": "scripted"}, "name"),
         ({"name": "x" * 121, "type": "scripted"}, "name"),
+        ({"name": "a\nb", "type": "scripted"}, "name"),
         ({"name": "a", "type": "nothing"}, "type"),
         ({"name": "a", "type": "scripted", "config": {"model": 5}}, "config.model"),
         ({"name": "a", "type": "scripted", "config": {"base_url": "http://evil/"}}, "config.base_url"),

@@ -8,7 +8,7 @@ from flask import Response
 from pydantic import Field
 
 from moorage.models import Agent, AgentLLM, Model
-from moorage_web.arguments import Body, Line, Paging, check_unchanged
+from moorage_web.arguments import Body, Line, Name, Paging, check_unchanged
 from moorage_web.current import host
 from moorage_web.operations import MEGABYTE, Answer, Routes
 from moorage_web.streams import EVENT_STREAM, chat_response
@@ -23,7 +23,7 @@ class AgentList(Model):
 
 
 class NewAgent(Body):
-    name: str
+    name: Name
     instructions: str = ""
     llm: AgentLLM
     options: dict[str, Any] = Field(default_factory=dict)
@@ -33,7 +33,7 @@ class NewAgent(Body):
 class AgentChange(Body):
     """The whole agent as GET gave it; `id`, `slug` and times stay as they are, `version` must be the newest."""
 
-    name: str
+    name: Name
     instructions: str
     llm: AgentLLM
     options: dict[str, Any]

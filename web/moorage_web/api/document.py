@@ -11,7 +11,7 @@ from moorage_web.operations import Routes
 api = Routes("document")
 
 
-@api.get("/api/openapi.json", media="application/vnd.oai.openapi+json")
+@api.get("/api/openapi.json", status=200)
 def openapi() -> Response:
     """This document."""
     from moorage_web.openapi import document  # built only for who asks

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 
 from moorage.errors import FieldError, InvalidInput, field_errors
 from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, SearchQuery, When, WhenWindow
-from moorage_web.arguments import Body, Limit, Line, Query
+from moorage_web.arguments import Body, Limit, Line, OneLine, Query
 from moorage_web.current import host
 from moorage_web.operations import Answer, Routes
 from moorage_web.search_args import parameter_count
@@ -27,10 +27,10 @@ Count = Annotated[
 class Search(Query):
     """With no `q` there must be another filter; `source` may be given several times, none means all."""
 
-    q: Annotated[str, Field(max_length=500), AfterValidator(str.strip)] = ""
+    q: Annotated[str, OneLine, Field(max_length=500), AfterValidator(str.strip)] = ""
     source: tuple[Line, ...] = ()
     limit: Limit = 20
-    cursor: Annotated[str, Field(max_length=8000)] | None = None
+    cursor: Annotated[str, OneLine, Field(max_length=8000)] | None = None
     format: Literal["gguf"] | None = None
     app: Literal["ollama", "llama.cpp"] | None = None
     task: Line | None = None

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from moorage.errors import FieldError, InvalidInput
 from moorage.models import Model, Page, ProviderModel, ProviderType, ProviderView, TestResult
-from moorage_web.arguments import Body, Line, Paging, check_unchanged
+from moorage_web.arguments import Body, Line, Name, Paging, check_unchanged
 from moorage_web.current import host
 from moorage_web.operations import Answer, Routes
 
@@ -29,7 +29,7 @@ class ProviderModels(Model):
 
 
 class NewProvider(Body):
-    name: str
+    name: Name
     type: Line
     config: dict[str, Any] = Field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class NewProvider(Body):
 class ProviderChange(Body):
     """The whole provider as GET gave it. `name` and `config` can be changed; `version` must be the newest."""
 
-    name: str
+    name: Name
     config: dict[str, Any]
     version: int
     id: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moorage.models import AccessToken, Model, NewAccessToken
-from moorage_web.arguments import Body
+from moorage_web.arguments import Body, Name
 from moorage_web.current import host
 from moorage_web.operations import Routes
 
@@ -15,7 +15,7 @@ class TokenList(Model):
 
 
 class NewToken(Body):
-    name: str
+    name: Name
 
 
 @api.get("/api/tokens", answer=TokenList)
