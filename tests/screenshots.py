@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser
@@ -12,8 +13,9 @@ from playwright.sync_api import Browser
 from moorage.host import Host
 from moorage.models import Install
 from tests.browser import launched
+from tests.fakes.faults import Fault
 from tests.site import Site, site
-from tests.world import REAL, SERVED, TOKEN, world
+from tests.world import REAL, SERVED, TOKEN, World, world
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"desktop": (1440, 900), "phone": (360, 780)}
@@ -29,7 +31,7 @@ def main() -> None:
         with site(Path(home) / "empty", environment) as empty:
             take(browser, empty, {"home-first": "/", "agents-empty": "/agents", "installs-empty": "/installs"}, folder)
         with site(Path(home) / "full", environment) as full:
-            pages = fill(full.host, places.ollama.url)
+            pages = fill(full.host, places)
             take(browser, full, pages, folder)
 
 
@@ -45,13 +47,21 @@ def take(browser: Browser, site: Site, pages: dict[str, str], folder: Path) -> N
             context.close()
 
 
-def fill(host: Host, ollama_url: str) -> dict[str, str]:
+def fill(host: Host, places: World) -> dict[str, str]:
     """Things to look at, made through the services as a person would; the pages that show them."""
-    ollama = host.providers.create("Workshop server", "ollama", {"endpoint": ollama_url})
+    places.hub.faults.append(Fault(path=".*Q8_0.gguf", times=None, bytes_per_second=8_000_000))
+    ollama = host.providers.create("Workshop server", "ollama", {"endpoint": places.ollama.url})
     served = host.providers.create("Pilot at Hugging Face", "huggingface", {"model": SERVED, "routing": "fastest"})
     install, _ = host.installs.request("huggingface", REAL, target="builtin", asked_by="browser")
     wait(host, install)
     host.installs.request("huggingface", SKIFF, target=ollama.id, quantization="Q4_K_M", asked_by="browser")
+    running, _ = host.installs.request("huggingface", SKIFF, target="builtin", quantization="Q8_0", asked_by="browser")
+    paused, _ = host.installs.request("huggingface", SKIFF, target="builtin", quantization="F16", asked_by="browser")
+    host.installs.pause(paused.id)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    host.installs.request(
+        "huggingface", SKIFF, target="builtin", quantization="Q2_K", when=tomorrow, asked_by="browser"
+    )
     name = host.installs.get(install.id).model_name
     pilot = host.agents.create(
         {
@@ -73,12 +83,17 @@ def fill(host: Host, ollama_url: str) -> dict[str, str]:
         "panel-served": f"/?q=pilot&open=huggingface:{SERVED}",
         "models": "/models",
         "installs": "/installs",
+        "install": f"/installs/{install.id}",
+        "install-running": f"/installs/{running.id}",
         "llm": "/settings/llm",
         "provider": f"/settings/llm/{served.id}",
+        "provider-new": "/settings/llm/new?type=ollama",
         "plugins": "/plugins",
         "settings": "/settings",
         "agents": "/agents",
         "agent": f"/agents/{pilot.id}",
+        "agent-new": "/agents/new",
+        "chat-new": f"/chat/new?provider={ollama.id}&model=another",
         "chat": f"/chat/{turn.conversation}",
     }
 

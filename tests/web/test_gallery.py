@@ -11,22 +11,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from tests.measures import SHIFT, SMALLEST_TARGET, WIDER_THAN_THE_SCREEN
 from tests.web import gallery
 
 pytestmark = pytest.mark.browser
-SMALLEST_TARGET = """() => [...document.querySelectorAll(
-    'a, button, summary, input:not([type=hidden]), select, textarea')]
-  .filter(item => item.checkVisibility() && !item.closest('p:not(.row, .facts)'))
-  .map(item => [item.closest('label') ?? item, item.getBoundingClientRect()])
-  .filter(([item]) => !item.matches('.skip, .markdown *'))
-  .map(([item]) => [Math.min(...['width', 'height'].map(side => item.getBoundingClientRect()[side])), item.outerHTML])
-  .sort((one, other) => one[0] - other[0])[0]"""
-SHIFT = """() => new Promise(done => {
-  let total = 0;
-  new PerformanceObserver(list => list.getEntries().forEach(entry => { total += entry.value; }))
-    .observe({type: 'layout-shift', buffered: true});
-  requestAnimationFrame(() => requestAnimationFrame(() => done(total)));
-})"""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +43,7 @@ def test_a_page_of_blocks(page: Page, origin: str, part: str, width: int, theme:
     assert all(url.startswith(origin) for url in asked)
     found = Axe().run(page).response["violations"]
     assert [(item["id"], [node["html"] for node in item["nodes"]]) for item in found] == []
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert not page.evaluate(WIDER_THAN_THE_SCREEN)
     assert page.evaluate(SHIFT) < 0.05
     if width == 360:
         size, html = page.evaluate(SMALLEST_TARGET)

@@ -44,9 +44,11 @@ def context(tokens: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time, in seconds: 0.4 s, 12 s, 12 min, 3 h 20 min, 2 days."""
+    """A length of time, in seconds: under 0.1 s, 0.4 s, 12 s, 12 min, 3 h 20 min, 2 days."""
     if seconds is None:
         return _UNKNOWN
+    if 0 < seconds < 0.05:
+        return "under 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -58,6 +60,11 @@ def duration(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours} h {rest} min" if rest else f"{hours} h"
     return f"{round(minutes / 1440)} days"
+
+
+def rate(per_second: float) -> str:
+    """The pace of an answer: 8.4 tokens/s, 120 tokens/s."""
+    return f"{per_second:.1f} tokens/s" if per_second < 99.95 else f"{exact(per_second)} tokens/s"
 
 
 def exact(number: float | None) -> str:

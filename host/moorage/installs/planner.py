@@ -149,6 +149,8 @@ class Planner:
                 errors=(FieldError("quantization", f"must be one of {labels}"),),
             )
         best = recommended(tuple(models)) or models[0]
+        if len(models) == 1:
+            return best, None
         return best, f"{best.name} was chosen: the recommended of {len(models)} files."
 
     def _completed(

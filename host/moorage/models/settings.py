@@ -16,21 +16,59 @@ _HH_MM = r"^([01]\d|2[0-3]):[0-5]\d$"
 class QuietHours(Model):
     """No install runs from `from` to `to` (HH:MM in the time zone of the settings)."""
 
-    from_: str = Field(alias="from", pattern=_HH_MM)
-    to: str = Field(pattern=_HH_MM)
+    from_: str = Field(
+        alias="from",
+        pattern=_HH_MM,
+        description="From here on no install runs.",
+        json_schema_extra={"control": "time"},
+    )
+    to: str = Field(pattern=_HH_MM, description="Here those that wait go on.", json_schema_extra={"control": "time"})
 
 
 class Preferences(Model):
     """`bandwidth_limit` in bytes per second; `context_length` in tokens."""
 
-    proxy: str | None = Field(default=None, pattern=r"^https?://\S+$")
-    no_proxy: str | None = None
-    bandwidth_limit: int | None = Field(default=None, ge=1024)
-    quiet_hours: QuietHours | None = None
-    time_zone: str = "UTC"
-    default_target: str | None = None
-    parallel_installs: int = Field(default=3, ge=1, le=16)
-    context_length: int = Field(default=4096, ge=256, le=1_048_576)
+    proxy: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="Everything that leaves this machine goes through it, such as http://proxy.example:3128.",
+    )
+    no_proxy: str | None = Field(
+        default=None,
+        title="Hosts without the proxy",
+        description="Names and addresses that are reached directly, with commas between them.",
+    )
+    bandwidth_limit: int | None = Field(
+        default=None,
+        ge=1024,
+        title="Bandwidth limit, in bytes per second",
+        description="For all downloads together: 5000000 is 5 MB/s. Empty is no limit.",
+    )
+    quiet_hours: QuietHours | None = Field(default=None, title="Quiet hours")
+    time_zone: str = Field(
+        default="UTC",
+        title="Time zone",
+        description="For the times on these pages and the quiet hours: a name such as Europe/Berlin, or UTC.",
+    )
+    default_target: str | None = Field(
+        default=None,
+        title="Install on",
+        description="The target that is chosen at first in an install.",
+    )
+    parallel_installs: int = Field(
+        default=3,
+        ge=1,
+        le=16,
+        title="Installs at the same time",
+        description="On each target; the others wait in the queue.",
+    )
+    context_length: int = Field(
+        default=4096,
+        ge=256,
+        le=1_048_576,
+        title="Context length, in tokens",
+        description="What installed models are run and measured with. Twice the length needs more memory.",
+    )
 
     @field_validator("time_zone")
     @classmethod

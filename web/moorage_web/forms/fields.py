@@ -172,11 +172,11 @@ def _typed(kind: Kind, name: str, form: Submitted) -> str | bool | tuple[str, ..
 def _options(leaf: Leaf, kind: Kind) -> tuple[Option, ...]:
     if kind not in ("select", "choices"):
         return ()
-    words = {True: "Yes", False: "No"} if leaf.schema.get("type") == "boolean" else {}
+    words = {True: "Yes", False: "No"} if leaf.schema.get("type") == "boolean" else leaf.schema.get("labels", {})
     found = [Option(as_option(value), words.get(value, str(value))) for value in choices(leaf) if value is not None]
     if kind == "choices" or leaf.schema.get("default") is not None:
         return tuple(found)
-    return (Option("", "Choose one" if leaf.required else "Default"), *found)
+    return (Option("", "Choose one" if leaf.required else words.get("", "Default")), *found)
 
 
 def _secret(held: Any) -> Secret:

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal[
-    "text", "url", "secret", "integer", "number", "checkbox", "select", "textarea", "lines", "choices", "json", "model"
+    "text",
+    "url",
+    "time",
+    "secret",
+    "integer",
+    "number",
+    "checkbox",
+    "select",
+    "textarea",
+    "lines",
+    "choices",
+    "json",
+    "model",
 ]
 LONG_TEXT = 1000
 DEPTH = 3  # objects inside objects further down are edited as JSON, which also ends recursive models
@@ -86,6 +98,8 @@ def _kind(schema: Mapping[str, Any], nullable: bool) -> Kind:
         return "json"
     if schema.get("format") in ("uri", "url"):
         return "url"
+    if schema.get("control") == "time":  # HH:MM; the format `time` of JSON Schema has seconds and an offset
+        return "time"
     return "textarea" if schema.get("multiline") or schema.get("maxLength", 0) >= LONG_TEXT else "text"
 
 

@@ -27,6 +27,7 @@ def home() -> ResponseReturnValue:
         agents={agent.id: agent.name for agent in agents},
         providers=host().providers.list(limit=6).items,
         attention=host().installs.list(("failed", "waiting"), limit=3).items,
+        target_names=host().local.names(),
         drafts=host().providers.discovered(),
         first_visit=not conversations and not request.args,
         memory=host().local.this_machine(),

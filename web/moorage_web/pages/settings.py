@@ -48,7 +48,15 @@ def theme() -> ResponseReturnValue:
 
 
 def _schema() -> dict[str, Any]:
-    return Preferences.model_json_schema(by_alias=True)
+    """The schema of the settings, where the targets are those of now."""
+    schema = Preferences.model_json_schema(by_alias=True)
+    names = host().local.names()
+    chosen = host().preferences.current.default_target
+    known = {**names, **({chosen: f"{chosen} (removed)"} if chosen and chosen not in names else {})}
+    target = schema["properties"]["defaultTarget"]
+    target["anyOf"] = [{"type": "string", "enum": [*known]}, {"type": "null"}]
+    target["labels"] = {"": "The first server that answers, else this machine", **known}
+    return schema
 
 
 def _page(error: MoorageError | None = None) -> str:
@@ -73,4 +81,5 @@ def _page(error: MoorageError | None = None) -> str:
         targets=host().local.names(),
         home=host().settings.home,
         app_version=host().version,
+        password=host().access.required,
     )

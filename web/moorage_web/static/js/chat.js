@@ -12,6 +12,8 @@ const sendButton = form?.querySelector(".button-primary");
 const toEnd = document.querySelector("[data-to-end]");
 let following = true;
 let answering = form?.hasAttribute("data-active") ?? false;
+let begun = answering; // the server has said which conversation it is answering
+let stopWanted = false;
 
 const page = document.scrollingElement;
 const distance = () => page.scrollHeight - page.scrollTop - page.clientHeight;
@@ -52,6 +54,8 @@ class Answer {
       this.message = data.message;
       form.dataset.conversation = data.conversation;
       history.replaceState(null, "", `/chat/${data.conversation}`);
+      begun = true;
+      if (stopWanted) stop();
     } else if (type === "text") this.text.write(data.delta);
     else if (type === "reasoning") {
       this.element.querySelector(".reasoning").hidden = false;
@@ -135,6 +139,7 @@ async function send(text) {
   thread.append(mine);
   following = true;
   const answer = new Answer();
+  begun = stopWanted = false;
   setAnswering(true);
   try {
     const conversation = form.dataset.conversation;
@@ -175,9 +180,14 @@ form?.addEventListener("submit", (event) => {
   send(text);
 });
 
+function stop() {
+  post(`/api/conversations/${form.dataset.conversation}/stop`);
+}
+
 stopButton?.addEventListener("click", (event) => {
   event.preventDefault();
-  if (form.dataset.conversation) post(`/api/conversations/${form.dataset.conversation}/stop`);
+  stopWanted = true;
+  if (begun) stop();
 });
 
 field?.addEventListener("keydown", (event) => {

@@ -18,6 +18,12 @@ let unspoken;
 function open() {
   source = new EventSource("/api/events");
   for (const type of TYPES) source.addEventListener(type, heard);
+  // What happened between the making of the page and this moment was heard by nobody.
+  source.addEventListener("open", refreshAll);
+}
+
+function refreshAll() {
+  for (const element of document.querySelectorAll("[data-live][data-src]")) refreshSoon(element.dataset.src);
 }
 
 function heard(message) {
@@ -68,8 +74,6 @@ function speak(text) {
 // A browser allows six connections to one host: a page that nobody looks at holds none.
 document.addEventListener("visibilitychange", () => {
   source?.close();
-  if (document.hidden) return;
-  for (const element of document.querySelectorAll("[data-live][data-src]")) refreshSoon(element.dataset.src);
-  open();
+  if (!document.hidden) open();
 });
 if (!document.hidden) open();

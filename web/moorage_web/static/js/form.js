@@ -50,6 +50,15 @@ async function pick(field) {
   }
 }
 
+/** The fields of another type, the options of another LLM: parts of the same form as the server makes it. */
+async function refill(form, parts) {
+  const data = new FormData(form);
+  data.set("_action", "fields");
+  const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(data) });
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const id of parts) document.getElementById(id).replaceWith(page.getElementById(id));
+}
+
 for (const form of document.querySelectorAll("form")) {
   form.addEventListener("submit", (event) => {
     if (!event.submitter?.matches("[data-test]")) return;
@@ -58,12 +67,21 @@ for (const form of document.querySelectorAll("form")) {
   });
 }
 
-for (const field of document.querySelectorAll("[data-model-search]")) {
-  field.addEventListener("input", debounce(() => pick(field), DELAY));
-  field.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowDown") return;
-    event.preventDefault();
-    document.getElementById(`${field.id}-results`).querySelector("button")?.focus();
+// The fields of a form come and go with what is chosen in it, so the page listens for them.
+const typed = debounce(pick, DELAY);
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-model-search]")) typed(event.target);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" || !event.target.matches("[data-model-search]")) return;
+  event.preventDefault();
+  document.getElementById(`${event.target.id}-results`).querySelector("button")?.focus();
+});
+
+for (const form of document.querySelectorAll("[data-agent-form]")) {
+  form.addEventListener("change", (event) => {
+    if (event.target.name === "llm.type") refill(form, ["llm-fields", "options-place"]);
+    else if (["llm.kind", "llm.provider"].includes(event.target.name)) refill(form, ["options-place"]);
   });
 }
 
