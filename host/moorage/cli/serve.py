@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -45,6 +46,7 @@ def run(settings: Settings, *, open_page: bool = False) -> None:
         for handler in logging.getLogger().handlers:
             handler.addFilter(RedactingFilter(host.secrets.known_values))
         app = load_application(host, settings.port)
+        gc.freeze()  # what is loaded now stays: no collection needs to go through it again
         server = Server(app, settings.host, settings.port)
 
         def ready() -> None:
