@@ -14,15 +14,17 @@ RUNS = 9
 
 
 def rows() -> Iterator[Row]:
-    first, again, memory = [], [], []
+    first, again, memory, work = [], [], [], []
     for _ in range(RUNS):
         with tempfile.TemporaryDirectory(prefix="moorage-bench-") as home:
             for seconds in (first, again):
                 server = Serving(Path(home))
                 seconds.append(server.seconds)
                 memory.append(server.memory())
+                work.append(server.cpu())
                 server.stop()
-    yield Row("start to first page, new home", spread(first, "s", 2), statistics.median(first), 0.8, "s")
+    beside = f"{spread(work, 's', 2)} of processor time: what is more was waiting for a processor"
+    yield Row("start to first page, new home", spread(first, "s", 2), statistics.median(first), 0.8, "s", note=beside)
     yield Row("start to first page, again", spread(again, "s", 2), statistics.median(again), 0.8, "s")
     yield Row("memory after it", spread(memory, "MB"), statistics.median(memory), 70, "MB")
 
