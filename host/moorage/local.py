@@ -37,8 +37,11 @@ class LocalModels:
         """Target id to name, of all saved targets, without asking them anything."""
         return {saved.id: saved.name for saved in self._providers.targets()}
 
-    def targets(self) -> list[Target]:
-        """Every target with its models, all asked at once; one that does not answer says why."""
+    def targets(self, patience: float | None = None) -> list[Target]:
+        """Every target with its models, all asked at once; one that does not answer says why.
+
+        With `patience`, in seconds, one that has not answered by then says so; None waits for all.
+        """
         saved = self._providers.targets()
         found: dict[str, Target] = {}
 
@@ -48,9 +51,20 @@ class LocalModels:
         threads = [threading.Thread(target=ask, args=(item,), daemon=True) for item in saved]
         for thread in threads:
             thread.start()
+        until = None if patience is None else time.monotonic() + patience
         for thread in threads:
-            thread.join()
-        return [found[item.id] for item in saved]
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        return [found.get(item.id) or self._silent(item) for item in saved]
+
+    def _silent(self, saved: SavedProvider) -> Target:
+        return Target(
+            target=saved.id,
+            name=saved.name,
+            type=saved.type,
+            ok=False,
+            error="It has not answered yet.",
+            hint="See whether the server runs, then load this page again.",
+        )
 
     def target(self, id: str) -> Target:
         """One target; its answer is kept for a few seconds."""

@@ -13,6 +13,7 @@ from moorage_web.pages import Lazy, finding, fragment
 
 pages = Blueprint("models", __name__)
 FIXED = {"format": "gguf"}
+PATIENCE = 2.5  # seconds that the page, and the search below, wait for a server that does not answer
 
 
 @pages.get("/models")
@@ -39,5 +40,6 @@ def _page(error: MoorageError | None = None) -> str | Iterator[str]:
         if install.proof is not None
     }
     values = finding.context("/models", fixed=FIXED)
-    targets = Lazy(host().local.targets)
+    local = host().local
+    targets = Lazy(lambda: local.targets(PATIENCE))
     return stream_template("pages/models.html", active="models", targets=targets, proofs=proofs, error=error, **values)
