@@ -96,7 +96,7 @@ class Configs:
         errors += _endpoint_errors(model, plain, prefix)
         if errors:
             raise InvalidInput("Some fields are not valid.", errors=tuple(errors))
-        origins = self._origins(model, plain, default_endpoint)
+        origins = self._origins(model, {**plain, **(environment or {})}, default_endpoint)
         kept: dict[str, SecretStr] = {}
         if owner is not None:
             for key in secret:
@@ -104,8 +104,8 @@ class Configs:
                     held = self._secrets.get(owner, key, origins)
                     if held is not None:
                         kept[key] = held
-                    elif key in self._secrets.describe(owner):
-                        removed.append(key)  # it was given for another origin
+                    elif self._given_elsewhere(owner, key, self._origins(model, plain, default_endpoint)):
+                        removed.append(key)
         merged = {**(environment or {}), **plain, **kept, **new}
         try:
             instance = model.model_validate(merged)
@@ -142,6 +142,14 @@ class Configs:
 
     def forget(self, owner: str) -> None:
         self._secrets.delete(owner)
+
+    def _given_elsewhere(self, owner: str, key: str, origins: tuple[str, ...]) -> bool:
+        """Whether a saved secret is for other origins than the config names.
+
+        One that fits what is saved is only out of use while the environment names other endpoints.
+        """
+        given = self._secrets.origins(owner, key)
+        return bool(given) and sorted(given) != sorted(origins)
 
     def _origins(
         self, model: type[BaseModel], plain: Mapping[str, Any], default_endpoint: str | None

@@ -91,6 +91,9 @@ class PreferencesService:
                 )
         defaults = Preferences().model_dump(mode="json", by_alias=True)
         plain = {key: value for key, value in wanted.items() if key not in self._forced and value != defaults[key]}
+        # What was saved under a value of the environment comes back when that is taken away.
+        kept = stored.values if stored else {}
+        plain |= {key: kept[key] for key in self._forced if key in kept}
         self._documents.put(StoredPreferences(id="host", version=stored.version if stored else 0, values=plain))
         self._current = self._read()
         for listener in self._changed:

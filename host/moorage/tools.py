@@ -46,6 +46,8 @@ class Tools:
 def checked_arguments(tool: Tool, call: ToolCall) -> dict[str, Any]:
     """The call's arguments as an object that fits the tool's schema; ToolRefused says which part does not."""
     from jsonschema import Draft202012Validator  # only agents with tools pay for this import
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     try:
         arguments = json.loads(call.arguments or "{}")
@@ -53,7 +55,13 @@ def checked_arguments(tool: Tool, call: ToolCall) -> dict[str, Any]:
         raise ToolRefused(f"The arguments are not valid JSON: {error}.") from None
     if not isinstance(arguments, dict):
         raise ToolRefused("The arguments must be a JSON object.")
-    for problem in Draft202012Validator(tool.parameters).iter_errors(arguments):
+    # An empty registry: a reference to elsewhere is not fetched, past the door to the network or at all.
+    validator = Draft202012Validator(tool.parameters, registry=Registry())
+    try:
+        problem = next(iter(validator.iter_errors(arguments)), None)
+    except Unresolvable:
+        raise ToolRefused("The tool's schema refers to something outside of itself, so it cannot be called.") from None
+    if problem is not None:
         path = ".".join(str(part) for part in problem.absolute_path) or "arguments"
         raise ToolRefused(f"{path}: {problem.message[:500]}")
     return arguments

@@ -317,3 +317,15 @@ def test_a_removed_conversation_is_gone(make_host: MakeHost) -> None:
     with pytest.raises(Missing):
         host.chat.get(turn.conversation)
     assert host.chat.list().items == ()
+
+
+def test_a_schema_that_refers_elsewhere_fetches_nothing(make_host: MakeHost) -> None:
+    from tests.fakes.server import FakeServer
+
+    with FakeServer() as elsewhere:
+        tool = ECHO.model_copy(update={"parameters": {"$ref": f"{elsewhere.url}/schema.json"}})
+        call = calls(ToolCallDelta(0, "c", "echo", '{"text": "a"}'))
+        host, agent = host_with(make_host, Scripted(call, words("ok"), tools=(tool,)), ("echo",))
+        results = [data for kind, data in events_of(host.chat.send(agent, "x")) if kind == "tool-result"]
+        assert "outside of itself" in results[0]["content"]
+        assert elsewhere.requests == []

@@ -225,3 +225,37 @@ def test_answers_mark_the_provider_as_used(make_host: MakeHost) -> None:
     used = host.providers.get(provider.id)
     assert used.last_used_at is not None
     assert used.version == 1, "an open form must not become stale by a chat"
+
+
+def test_a_token_survives_a_start_with_another_endpoint(make_host: MakeHost, tmp_path: Path) -> None:
+    """The environment names a mirror for a while: the token goes unused, and is there again afterwards."""
+    host = make_host(home=tmp_path)
+    host.plugins.save_config("huggingface", {"token": KEY}, 0)
+    host.close()
+    mirror = {"HF_ENDPOINT": "http://127.0.0.1:8999"}
+    host = make_host(home=tmp_path, environment=mirror)
+    assert host.plugins._loaded_configs["huggingface"].token is None, "a mirror never gets it"
+    host.plugins.save_config("huggingface", {"routerEndpoint": "https://router.example.org"}, 1)
+    host.close()
+    host = make_host(home=tmp_path)
+    held = host.plugins._loaded_configs["huggingface"]
+    assert held.token is None, "the router has changed with the token saved for another"
+    host.plugins.save_config("huggingface", {"token": KEY, "routerEndpoint": "https://router.example.org"}, 2)
+    assert host.plugins._loaded_configs["huggingface"].token.get_secret_value() == KEY
+
+
+def test_a_token_given_for_a_mirror_of_the_environment_is_used_there(make_host: MakeHost) -> None:
+    host = make_host(environment={"HF_ENDPOINT": "http://127.0.0.1:8999"})
+    host.plugins.save_config("huggingface", {"token": KEY}, 0)
+    assert host.plugins._loaded_configs["huggingface"].token.get_secret_value() == KEY
+
+
+def test_what_was_saved_comes_back_without_the_environment(make_host: MakeHost, tmp_path: Path) -> None:
+    host = make_host(home=tmp_path)
+    host.preferences.save({"timeZone": "Europe/Berlin"})
+    host.close()
+    host = make_host(home=tmp_path, environment={"MOORAGE_TIME_ZONE": "UTC"})
+    host.preferences.save({"contextLength": 8192})
+    host.close()
+    current = make_host(home=tmp_path).preferences.current
+    assert (current.time_zone, current.context_length) == ("Europe/Berlin", 8192)

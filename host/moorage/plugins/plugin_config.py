@@ -96,6 +96,9 @@ class PluginConfigs:
         checked = self._configs.check(model, wanted, owner=self._owner(name), environment=forced, prefix="values")
         defaults = {info.alias or name: info.get_default() for name, info in model.model_fields.items()}
         plain = {key: value for key, value in checked.plain.items() if value is not None and value != defaults.get(key)}
+        # What was saved under a value of the environment comes back when that is taken away.
+        kept = stored.values if stored else {}
+        plain |= {key: kept[key] for key in forced if key in kept}
         document = StoredPluginConfig(id=name, version=stored.version if stored else 0, values=plain)
         self._documents.put(document)
         self._configs.save(self._owner(name), checked)

@@ -209,7 +209,9 @@ class Plugins(HookCalls):
         try:
             self._loaded_configs[record.name] = self._configs.load(record.name, record.config_model)
         except InvalidInput as error:
-            wrong = "; ".join(f"{item.field.removeprefix('values.')} {item.message}" for item in error.errors)
+            wrong = "; ".join(
+                f"{item.field.removeprefix('values.')} {item.message.rstrip('.')}" for item in error.errors
+            )
             record.state, record.error = "needs-config", f"Its settings are not complete: {wrong.rstrip('.')}."
             record.hint = "Fill them in on the Plugins page."
         else:
