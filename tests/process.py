@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,8 @@ class Serving:
         for line in stream:
             lines.append(line.rstrip("\n"))
             self._news.put(None)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
         self._news.put(None)
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:

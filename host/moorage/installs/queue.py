@@ -82,6 +82,7 @@ class InstallQueue:
                                 "reason": None,
                                 "error": None,
                                 "attempt": install.attempt + 1,
+                                "completed": 0,  # until the plan says how much is really kept: it must not fall
                                 "started_at": install.started_at or self._clock(),
                             }
                         )
