@@ -243,18 +243,17 @@ class _Response:
             return
         transport = proto.response_stream(self._status, self._headers)
         gone = asyncio.ensure_future(proto.client_disconnect())
+        gone.add_done_callback(lambda _: self._ready.set())
         try:
             while not gone.done():
                 self._ready.clear()
                 data = self._take()
                 if data:
                     await transport.send_bytes(data)
-                    continue
-                if self._done:
+                elif self._done:
                     return
-                ready = asyncio.ensure_future(self._ready.wait())
-                await asyncio.wait((ready, gone), return_when=asyncio.FIRST_COMPLETED)
-                ready.cancel()
+                else:
+                    await self._ready.wait()
         except Exception as error:  # noqa: BLE001 - Granian raises a plain error for a closed connection
             log.debug("the client left: %s", error)
         finally:
