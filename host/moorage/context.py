@@ -110,6 +110,7 @@ class Http(Protocol):
 
 
 Fetch = Callable[[Sequence[FilePart]], Generator[InstallProgress, None, tuple[Path, ...]]]
+"""Downloads files: a generator of progress that returns their paths, in the same order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class RemoteError(MoorageError):
 
 
 class Unreachable(RemoteError):
+    """No answer: no connection, a 5xx, a cut or a stall. The host tries again."""
+
     code = "unreachable"
     title = "The service does not answer"
     retryable = True
@@ -104,6 +106,8 @@ class RateLimited(RemoteError):
 
 
 class AuthFailed(RemoteError):
+    """The key is missing, wrong, or lacks a permission."""
+
     code = "auth-failed"
     title = "The key was not accepted"
     part = "key"
@@ -123,6 +127,8 @@ class Gated(RemoteError):
 
 
 class CreditsGone(RemoteError):
+    """The account has nothing left to pay with."""
+
     code = "credits-gone"
     title = "The credits are used up"
     status = 402
@@ -130,6 +136,8 @@ class CreditsGone(RemoteError):
 
 
 class NotFound(RemoteError):
+    """The service has no such model, file or revision."""
+
     code = "not-found"
     title = "The service does not have this"
     status = 404
@@ -137,11 +145,15 @@ class NotFound(RemoteError):
 
 
 class BadAnswer(RemoteError):
+    """The service broke its own protocol, or sent something that is not what it announced."""
+
     code = "bad-answer"
     title = "The answer could not be understood"
 
 
 class NotGguf(BadAnswer):
+    """The file is no readable GGUF."""
+
     code = "not-a-gguf"
     title = "The file is not a model"
     status = 422
@@ -149,12 +161,16 @@ class NotGguf(BadAnswer):
 
 
 class DiskFull(RemoteError):
+    """There is no room where the model should go."""
+
     code = "disk-full"
     title = "There is not enough room"
     status = 507
 
 
 class Unsupported(RemoteError):
+    """The service or the model cannot do this, and trying again would not help."""
+
     code = "unsupported"
     title = "This is not supported"
     status = 422
@@ -162,6 +178,8 @@ class Unsupported(RemoteError):
 
 
 class InvalidConfig(RemoteError):
+    """The saved settings cannot work, such as an address that may not be reached."""
+
     code = "invalid-config"
     title = "The settings cannot work"
     status = 422
@@ -203,6 +221,8 @@ class Conflict(MoorageError):
 
 
 class Cancelled(MoorageError):
+    """The person or the host stopped the call."""
+
     code = "cancelled"
     title = "Stopped"
     status = 409

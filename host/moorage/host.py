@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Self
+from zoneinfo import ZoneInfo
 
 from moorage import __version__
 from moorage.access import Access
@@ -21,6 +23,7 @@ from moorage.http import HttpDoor, ProxySettings
 from moorage.installs import Installs
 from moorage.installs.planner import Planner
 from moorage.installs.queue import InstallQueue
+from moorage.installs.quiet import Quiet, quiet_at
 from moorage.local import LocalModels
 from moorage.plugins import Discover, Plugins
 from moorage.plugins.discovery import installed
@@ -96,7 +99,7 @@ class Host:
             context_length,
         )
         self.local = LocalModels(self.providers, self.plugins, self.preferences, self.events, home)
-        self.downloader = Downloader(self.door, home / "models")
+        self.downloader = Downloader(self.door, home / "models", rate=lambda: self.preferences.current.bandwidth_limit)
         self.planner = Planner(
             self.search,
             self.providers,
@@ -106,6 +109,12 @@ class Host:
             home,
             context_length,
         )
+
+        def quiet(moment: datetime) -> Quiet | None:
+            current = self.preferences.current
+            hours = current.quiet_hours
+            return quiet_at(hours, ZoneInfo(current.time_zone), moment) if hours is not None else None
+
         self.installs = Installs(
             InstallQueue(self.store, clock),
             self.planner,
@@ -115,10 +124,12 @@ class Host:
             clock,
             new_id,
             lambda: self.preferences.current.parallel_installs,
+            quiet,
             self.local.forget,
             self.local.lacks,
         )
         self.local.on_removed = self.installs.tidy
+        self.preferences.on_change(lambda _: self.installs.settings_changed())
         self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock)
         self.access = Access(self.store, home, settings.access_password(), clock)
         self.health = Health(self.store, home, self.plugins, lambda: self.installs.running)

@@ -13,29 +13,6 @@ import moorage
 from tests.docs.markdown import ROOT
 
 FROZEN = ROOT / "tests" / "data" / "public_names.txt"
-# Names that have no docstring yet. Whoever writes one takes the name out of here.
-WITHOUT = {
-    "AuthFailed",
-    "BadAnswer",
-    "Cancelled",
-    "Capabilities",
-    "CatalogViolation",
-    "CompletionEvent",
-    "CreditsGone",
-    "DiskFull",
-    "Fetch",
-    "Gate",
-    "InvalidConfig",
-    "NotFound",
-    "NotGguf",
-    "Problem",
-    "ReasoningDelta",
-    "Road",
-    "TextDelta",
-    "Unreachable",
-    "Unsupported",
-    "Usage",
-}
 
 
 def test_the_names_are_sorted() -> None:
@@ -54,7 +31,7 @@ def test_a_name_is_there(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="no docstring yet") if name in WITHOUT else ())
+        name
         for name in moorage.__all__
         if name not in ("__version__", "hookimpl")  # a text, and a marker that pluggy makes
     ],

@@ -35,6 +35,11 @@ def command(port: int | None, host: str | None, home: Path | None, safe_mode: bo
         check_port(settings.host, settings.port)
     _log_to_stderr(settings.log_level)
     run(settings, open_page=open_page)
+    # Everything is closed. The server's own threads may still be ending, and an interpreter that ends before they do
+    # aborts with a message that helps nobody.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def run(settings: Settings, *, open_page: bool = False) -> None:

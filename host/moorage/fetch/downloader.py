@@ -10,6 +10,7 @@ from moorage.errors import DiskFull
 from moorage.fetch.job import Job
 from moorage.fetch.part import key_of
 from moorage.fetch.shelf import Shelf
+from moorage.fetch.throttle import Throttle
 from moorage.fetch.transfer import Patience
 from moorage.http import CallScope, HttpDoor
 from moorage.models import Credential, FilePart, InstallProgress
@@ -21,7 +22,8 @@ GIB = 1024**3
 class Downloader:
     """The files of models in `directory`, by content.
 
-    `reserve` is the room in bytes that a download leaves on the disk; `free` tells how much there is.
+    `reserve` is the room in bytes that a download leaves on the disk; `free` tells how much there is; `rate` is the cap
+    on all downloads together, in bytes per second.
     """
 
     def __init__(
@@ -31,12 +33,14 @@ class Downloader:
         *,
         reserve: int = GIB,
         patience: Patience | None = None,
+        rate: Callable[[], int | None] = lambda: None,
         free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._door = door
         self._shelf = Shelf(directory)
         self._reserve = reserve
         self._patience = patience or Patience()
+        self._throttle = Throttle(rate)
         self._free = free
 
     def path(self, part: FilePart) -> Path:
@@ -66,7 +70,7 @@ class Downloader:
         self._check_room(parts)
         scope = scope or CallScope(None)
         http = self._door.client("download", scope=scope)
-        job = Job(self._shelf, http, parts, credential, scope, owner, self._patience)
+        job = Job(self._shelf, http, parts, credential, scope, owner, self._patience, self._throttle)
         yield job.progress("downloading")
         for part in parts:
             yield from job.part(part)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from moorage.errors import BadAnswer
 from moorage.fetch.part import PartFile, key_of
 from moorage.fetch.shelf import Shelf
+from moorage.fetch.throttle import Throttle
 from moorage.fetch.transfer import Patience, Transfer
 from moorage.http import CallScope, HttpClient, origin
 from moorage.models import Credential, FilePart, InstallProgress
@@ -32,11 +33,13 @@ class Job:
         scope: CallScope,
         owner: str | None,
         patience: Patience,
+        throttle: Throttle,
     ) -> None:
         self._shelf = shelf
         self._scope = scope
         self._owner = owner
         self._patience = patience
+        self._throttle = throttle
         self._http = http
         self._key = credential.value if credential else None
         self._origins = frozenset(origin(url) for url in credential.origins) if credential else frozenset()
@@ -71,7 +74,7 @@ class Job:
         try:
             yield from self._reread(part, file)
             for attempt in (1, 2):
-                transfer = Transfer(self._http, self._scope, part, file, self._key_for, self._patience)
+                transfer = Transfer(self._http, self._scope, part, file, self._key_for, self._patience, self._throttle)
                 for message in transfer.run():
                     self._here[key] = file.offset
                     if message is not None or self._due():

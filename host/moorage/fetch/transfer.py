@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from moorage.errors import BadAnswer, MoorageError, NotGguf, RateLimited, Unreachable
 from moorage.fetch.answers import Expired, StartOver, check, strong_etag
 from moorage.fetch.part import PartFile
+from moorage.fetch.throttle import Throttle
 from moorage.http import CallScope, HttpClient
 from moorage.models import FilePart
 
@@ -51,6 +52,7 @@ class Transfer:
         file: PartFile,
         key_for: Callable[[str], SecretStr | None],
         patience: Patience,
+        throttle: Throttle,
     ) -> None:
         self._http = http
         self._scope = scope
@@ -58,6 +60,7 @@ class Transfer:
         self._file = file
         self._key_for = key_for
         self._patience = patience
+        self._throttle = throttle
         self._restarts = 0
         self._links: deque[float] = deque(maxlen=LINKS_PER_HOUR)
 
@@ -124,6 +127,9 @@ class Transfer:
                     if file.offset - window_start < SLOWEST * self._patience.slow:
                         raise Unreachable(f"The download of {part.name} has all but stopped.")
                     window, window_start = now, file.offset
+                if pause := self._throttle.spend(len(chunk)):
+                    self._scope.sleep(pause)
+                    window += pause  # to be held back is not to be slow
                 yield None
                 if file.offset == part.size:
                     return

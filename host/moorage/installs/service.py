@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from moorage.clock import Clock, NewId
@@ -13,11 +15,14 @@ from moorage.events import EventBus
 from moorage.fetch import Downloader
 from moorage.installs.planner import Planner
 from moorage.installs.queue import InstallQueue
+from moorage.installs.quiet import Quiet
 from moorage.installs.runner import Run
 from moorage.installs.schedule import Schedule
 from moorage.models import Install, InstallPlan, Page, Road, State, When, WhenWindow
 from moorage.plugins import Plugins
 
+CLOSE_SECONDS = 2.0  # a run that asks a slow service is left behind; its record says that it goes on
+QUIET = "quiet hours"  # what the schedule wakes when they begin or end; no install has this id
 ACTIVE: tuple[State, ...] = ("scheduled", "queued", "running", "paused", "waiting")
 
 
@@ -34,6 +39,7 @@ class Installs:
         clock: Clock,
         new_id: NewId,
         parallel: Callable[[], int],
+        quiet: Callable[[datetime], Quiet | None],
         on_installed: Callable[[str], None],
         lacks: Callable[[str, str], bool],
     ) -> None:
@@ -45,6 +51,7 @@ class Installs:
         self._clock = clock
         self._new_id = new_id
         self._parallel = parallel
+        self._quiet = quiet
         self._on_installed = on_installed
         self._lacks = lacks
         self._lock = threading.RLock()
@@ -176,6 +183,7 @@ class Installs:
         install = self._queue.change(id, allowed=ACTIVE, state="cancelled", reason=None, **self._kept(id))
         install = self._stopped(install)
         self._forget_partial(install)
+        self.tidy()
         return install
 
     def retry(self, id: str) -> Install:
@@ -194,6 +202,7 @@ class Installs:
 
     def remove(self, id: str) -> None:
         self._queue.remove(id)
+        self.tidy()
         self._events.publish("install.changed", id, state="removed")
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -207,12 +216,24 @@ class Installs:
                 self._schedule.at(install.id, install.when)
             elif install.reason == "network":
                 self._schedule.later(install.id, 5.0)
+        self.settings_changed()
+
+    def settings_changed(self) -> None:
+        """Quiet hours begin, end, or were changed: what runs goes back into the queue, or what waits there begins."""
+        moment = self._clock()
+        quiet = self._quiet(moment)
+        self._schedule.drop(QUIET)
+        if quiet is not None:
+            self._schedule.at(QUIET, quiet.changes_at)
+            if quiet.now:
+                self._rest()
         self._pump()
 
     def tidy(self) -> None:
         """Give back the disk space of files that no model uses any more, unless an install may still want them."""
-        if self._queue.count(*ACTIVE) == 0:
-            self._downloader.sweep()
+        with self._lock:  # so that none is asked for in between
+            if self._queue.count(*ACTIVE) == 0:
+                self._downloader.sweep()
 
     def close(self) -> None:
         with self._lock:
@@ -221,15 +242,32 @@ class Installs:
         self._schedule.close()
         for run in runs:
             run.stop()
+        until = time.monotonic() + CLOSE_SECONDS
         for run in runs:
-            run.join(5.0)
+            run.join(max(0.0, until - time.monotonic()))
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """Put what runs back into the queue; what was fetched is kept."""
+        with self._lock:
+            runs = list(self._runs.values())
+        for run in runs:
+            with suppress(Conflict):
+                kept = self._kept(run.live.id)
+                self._queue.change(run.live.id, allowed=("running",), state="queued", reason="quiet hours", **kept)
+            run.stop()
 
     def _pump(self) -> None:
         """Start what may run now."""
         with self._lock:
             if self._closed:
+                return
+            quiet = self._quiet(self._clock())
+            if quiet is not None and quiet.now:
+                for install in self._queue.waiting():
+                    if install.reason is None:
+                        self._queue.change(install.id, allowed=("queued",), reason="quiet hours")
                 return
 
             def busy(target: str) -> int:
@@ -259,7 +297,10 @@ class Installs:
         self._pump()
 
     def _wake(self, id: str) -> None:
-        """The schedule's time has come for a scheduled or waiting install."""
+        """The schedule's time has come for a scheduled or waiting install, or for the quiet hours to begin or end."""
+        if id == QUIET:
+            self.settings_changed()
+            return
         try:
             install = self._queue.change(id, allowed=("scheduled", "waiting"), state="queued", reason=None, error=None)
         except Conflict:

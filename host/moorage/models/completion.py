@@ -70,11 +70,15 @@ class CompletionRequest(Model):
 
 @dataclass(slots=True)
 class TextDelta:
+    """A piece of the answer."""
+
     text: str
 
 
 @dataclass(slots=True)
 class ReasoningDelta:
+    """A piece of what the model thinks before it answers."""
+
     text: str
 
 
@@ -90,6 +94,8 @@ class ToolCallDelta:
 
 @dataclass(slots=True)
 class Usage:
+    """What an answer cost, in tokens; None where the service does not say."""
+
     input_tokens: int | None
     output_tokens: int | None
 
@@ -105,3 +111,4 @@ class Finish:
 
 
 CompletionEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | Usage | Finish
+"""What `complete` yields."""

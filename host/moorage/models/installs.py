@@ -11,6 +11,8 @@ from moorage.models.providers import Provider
 from moorage.models.search import FilePart, Fit, Gate, ModelDetail, ModelFile
 
 Road = Literal["pull", "import"]
+"""How a model gets onto a target: the target pulls it by itself, or the host downloads and imports it."""
+
 State = Literal["scheduled", "queued", "running", "paused", "waiting", "installed", "failed", "cancelled"]
 Phase = Literal["planning", "downloading", "verifying", "importing", "proving"]
 ENDED: frozenset[str] = frozenset({"installed", "failed", "cancelled"})
@@ -31,6 +33,8 @@ class InstallRequest(Model):
 
 
 class Problem(Model):
+    """What stands in the way of an install, and what to do about it."""
+
     code: str
     message: str
     hint: str | None = None

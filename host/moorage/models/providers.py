@@ -26,6 +26,8 @@ class NoOptions(Config):
 
 
 class Capabilities(Model):
+    """What a provider type can do."""
+
     chat: bool = False
     tools: bool = False
     install: bool = False
@@ -190,6 +192,8 @@ class Catalog(Model):
 
 
 class CatalogViolation(Model):
+    """Whose suggestion broke the catalog policy, and how."""
+
     plugin: str
     provider_type: str
     message: str

@@ -85,6 +85,8 @@ class ModelRef(Model):
 
 
 class Gate(Model):
+    """Whether a model's files may be had, and where to ask for them."""
+
     state: GateState = "unknown"
     url: str | None = None
 

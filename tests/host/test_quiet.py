@@ -1,0 +1,93 @@
+"""Quiet hours and the bandwidth cap: settings that hold while installs run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from moorage.fetch.throttle import Throttle
+from moorage.installs.quiet import quiet_at
+from moorage.models import QuietHours
+from tests.conftest import MakeHost
+from tests.fakes.faults import Fault
+from tests.fakes.hub import FakeHub
+from tests.fakes.ollama_gguf import make_gguf
+from tests.fakes.repo import Repo
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def hours(begin: str, end: str) -> QuietHours:
+    return QuietHours.model_validate({"from": begin, "to": end})
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "at", "now", "changes"),
+    [
+        ("08:00", "18:00", "2026-03-10T07:59", False, "2026-03-10T08:00"),
+        ("08:00", "18:00", "2026-03-10T08:00", True, "2026-03-10T18:00"),
+        ("08:00", "18:00", "2026-03-10T18:00", False, "2026-03-11T08:00"),
+        ("22:00", "06:00", "2026-03-10T23:30", True, "2026-03-11T06:00"),
+        ("22:00", "06:00", "2026-03-10T05:59", True, "2026-03-10T06:00"),
+        ("22:00", "06:00", "2026-03-10T12:00", False, "2026-03-10T22:00"),
+        # The night on which the clocks go forward is seven hours long, the one on which they go back is nine.
+        ("22:00", "06:00", "2026-03-28T22:00", True, "2026-03-29T06:00"),
+        ("22:00", "06:00", "2026-10-24T22:00", True, "2026-10-25T06:00"),
+    ],
+)
+def test_when_it_is_quiet(begin: str, end: str, at: str, now: bool, changes: str) -> None:
+    moment = datetime.fromisoformat(at).replace(tzinfo=BERLIN).astimezone(UTC)
+    quiet = quiet_at(hours(begin, end), BERLIN, moment)
+    assert quiet.now is now
+    assert quiet.changes_at == datetime.fromisoformat(changes).replace(tzinfo=BERLIN)
+
+
+def test_the_nights_of_the_clock_changes_have_their_true_length() -> None:
+    for night, length in (("2026-03-28", 7), ("2026-10-24", 9), ("2026-06-01", 8)):
+        start = datetime.fromisoformat(f"{night}T22:00").replace(tzinfo=BERLIN).astimezone(UTC)
+        assert quiet_at(hours("22:00", "06:00"), BERLIN, start).changes_at - start == timedelta(hours=length)
+
+
+def test_the_cap_is_on_all_together_and_changes_at_once() -> None:
+    rate: list[int | None] = [1000]
+    clock = [0.0]
+    throttle = Throttle(lambda: rate[0], lambda: clock[0])
+    assert throttle.spend(500) == pytest.approx(0.5)
+    assert throttle.spend(500) == pytest.approx(1.0), "two downloads share one rate"
+    clock[0] = 1.0
+    rate[0] = 2000
+    assert throttle.spend(1000) == pytest.approx(0.5)
+    rate[0] = None
+    assert throttle.spend(10**9) == 0.0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_installs_rest_in_quiet_hours(make_host: MakeHost) -> None:
+    """What runs goes back into the queue when they begin, and on again when they are over."""
+    with FakeHub() as hub:
+        content = make_gguf() + bytes(30_000_000)
+        hub.add(Repo(id="acme/tiny-GGUF", files={"tiny.Q4_K_M.gguf": content}, tags=("gguf",)))
+        hub.cdn.faults.append(Fault(".*", times=1, bytes_per_second=2_000_000))
+        host = make_host(environment={"HF_ENDPOINT": hub.url})
+        install, _ = host.installs.request("huggingface", "acme/tiny-GGUF", target="builtin")
+        wait_for(lambda: host.installs.get(install.id).completed > 1_000_000)
+        now = datetime.now(UTC)
+        around = {"from": f"{now - timedelta(hours=2):%H:%M}", "to": f"{now + timedelta(hours=2):%H:%M}"}
+        host.preferences.save({"quietHours": around})
+        resting = host.installs.get(install.id)
+        assert (resting.state, resting.reason) == ("queued", "quiet hours")
+        assert resting.completed > 1_000_000
+        host.preferences.save({"quietHours": None})
+        wait_for(lambda: host.installs.get(install.id).ended)
+        assert host.installs.get(install.id).attempt == 2
+        assert [seen.headers.get("range") for seen in hub.cdn.requests][-1] is not None, "nothing was fetched twice"
