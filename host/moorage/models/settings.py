@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
@@ -73,8 +73,10 @@ class Preferences(Model):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("is not a time zone name; use one such as Europe/Berlin or UTC")
+        try:
+            ZoneInfo(value)  # asks for one; a list of all would be read from the disk each time
+        except (KeyError, ValueError, OSError):  # not found, no name at all, a directory such as Europe
+            raise ValueError("is not a time zone name; use one such as Europe/Berlin or UTC") from None
         return value
 
 

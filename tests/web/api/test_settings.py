@@ -28,6 +28,8 @@ def test_put_what_get_gave(api: Api) -> None:
     ("change", "field"),
     [
         ({"timeZone": "Mars/Base"}, "timeZone"),
+        ({"timeZone": "Europe"}, "timeZone"),
+        ({"timeZone": "../zoneinfo/UTC"}, "timeZone"),
         ({"timeZone": None}, "timeZone"),
         ({"parallelInstalls": 0}, "parallelInstalls"),
         ({"parallelInstalls": "3"}, "parallelInstalls"),
