@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from moorage.context import Fetch, PluginContext
-from moorage.errors import Missing, PluginFailed, Unsupported
+from moorage.errors import InvalidInput, Missing, PluginFailed, Unsupported, field_errors
 from moorage.http import CallScope, HttpDoor
 from moorage.models import (
     Catalog,
@@ -101,7 +101,14 @@ class HookCalls:
         return violations
 
     def complete(self, request: CompletionRequest) -> PluginStream[CompletionEvent]:
-        return self._stream(self._owner(request.provider.type), "complete", request=request)
+        record = self._owner(request.provider.type)
+        if request.options is None:  # plugins are promised an instance of their model
+            spec = next(spec for spec in record.specs if spec.type == request.provider.type)
+            try:
+                request = request.model_copy(update={"options": spec.options()})
+            except ValidationError as error:
+                raise InvalidInput("Some options are missing.", errors=field_errors(error, "options")) from None
+        return self._stream(record, "complete", request=request)
 
     def install_model(self, plan: InstallPlan, fetch: Fetch, scope: CallScope) -> PluginStream[InstallProgress]:
         return self._stream(self._owner(plan.target.type), "install_model", fetch=fetch, scope=scope, plan=plan)
