@@ -59,18 +59,24 @@ class Serving:
         self.url = f"http://127.0.0.1:{port}"
         command = [str(Path(sys.executable).parent / "moorage"), "serve", "--home", str(home), "--port", str(port)]
         began = time.perf_counter()
-        self.process = subprocess.Popen(command, env=environment(**extra), stdout=subprocess.DEVNULL)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `stop`
+        self.process = subprocess.Popen(command, env=environment(**extra), stdout=self._said, stderr=self._said)
         with httpx.Client() as client:
             while True:
                 try:
                     page = client.get(f"{self.url}/")
                 except httpx.TransportError:
-                    assert self.process.poll() is None, "the server ended"
+                    assert self.process.poll() is None, self.said()
                     time.sleep(0.002)
                 else:
                     break
         assert page.status_code == 200
         self.seconds = time.perf_counter() - began
+
+    def said(self) -> str:
+        """What the process has printed."""
+        self._said.seek(0)
+        return self._said.read().decode(errors="replace")
 
     def memory(self) -> float:
         """Resident MB of the process and its children."""
@@ -91,6 +97,7 @@ class Serving:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(20)
+        self._said.close()
 
 
 @contextmanager
