@@ -78,6 +78,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = threading.Event()
         self._ended: asyncio.Event | None = None
+        self._responses: set[_Response] = set()
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until stopped; `on_ready` is called once the port is open. AddressInUse when it is taken."""
@@ -123,6 +124,9 @@ class Server:
             raise AddressInUse(f"Moorage cannot listen on {self.host}:{self.port}.") from error
         finally:
             waiting.cancel()
+            self._stop.set()
+            for response in tuple(self._responses):  # streams have no end of their own
+                response.stop()
             server.stop()  # type: ignore[no-untyped-call]  # Granian has no annotation there
             with suppress(Exception):
                 await asyncio.wait_for(serving, 3.0)
@@ -156,12 +160,17 @@ class Server:
             return
         response = _Response(asyncio.get_running_loop())
         environ = _environ(scope, body, length)
+        self._responses.add(response)
         running = asyncio.get_running_loop().run_in_executor(self._pool, response.run, self._app, environ)
         try:
             await response.send(proto)
         finally:
+            self._responses.discard(response)
             response.client_left()
-            await asyncio.gather(running, return_exceptions=True)
+            if self._stop.is_set():
+                running.cancel()  # its thread ends when the host closes what it waits for
+            else:
+                await asyncio.gather(running, return_exceptions=True)
 
 
 class _Response:
@@ -245,7 +254,7 @@ class _Response:
         gone = asyncio.ensure_future(proto.client_disconnect())
         gone.add_done_callback(lambda _: self._ready.set())
         try:
-            while not gone.done():
+            while not gone.done() and not self._left:
                 self._ready.clear()
                 data = self._take()
                 if data:
@@ -258,6 +267,11 @@ class _Response:
             log.debug("the client left: %s", error)
         finally:
             gone.cancel()
+
+    def stop(self) -> None:
+        """Cut it off: the server ends."""
+        self.client_left()
+        self._ready.set()
 
     def _take(self) -> bytes:
         with self._lock:
