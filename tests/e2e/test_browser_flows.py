@@ -57,6 +57,7 @@ def test_search_install_on_this_machine_and_chat(page: Page, running: Site) -> N
     page.get_by_label("Provider", exact=True).select_option("builtin")
     name = running.host.installs.list().items[0].model_name
     assert name is not None
+    expect(page.locator("#provider-models option")).to_have_attribute("value", name)
     page.get_by_label(re.compile("^Model")).first.fill(name)
     page.get_by_role("button", name="Save").click()
     expect(page).to_have_url(re.compile("/chat/new"))

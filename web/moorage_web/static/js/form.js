@@ -99,3 +99,29 @@ document.addEventListener("click", (event) => {
     pick(search.form.elements[search.value]);
   }
 });
+
+// The model of a saved provider: what it offers now is suggested while one types.
+const provider = document.querySelector('[name="llm.provider"]');
+const model = document.querySelector('[name="llm.model"]');
+
+async function suggest() {
+  const list = document.getElementById("provider-models");
+  list.replaceChildren();
+  if (!provider.value) return;
+  try {
+    const response = await fetch(`/api/llm/providers/${provider.value}/models`);
+    if (!response.ok) return;
+    for (const { name } of (await response.json()).models) list.append(new Option(name, name));
+  } catch {
+    // A provider that does not answer suggests nothing; its test says why.
+  }
+}
+
+if (provider && model) {
+  const list = document.createElement("datalist");
+  list.id = "provider-models";
+  model.after(list);
+  model.setAttribute("list", list.id);
+  provider.addEventListener("change", suggest);
+  suggest();
+}
