@@ -34,7 +34,8 @@ def prepare(app: Flask) -> None:
     @app.context_processor
     def frame() -> dict[str, Any]:
         theme = request.cookies.get("theme", "system")
-        return {"theme": theme if theme in THEMES else "system", "status": status()}
+        back = request.full_path.removesuffix("?") if request.method == "GET" else "/"
+        return {"theme": theme if theme in THEMES else "system", "back": back, "status": status()}
 
 
 def error_page(error: MoorageError) -> str:
