@@ -109,7 +109,8 @@ class PreferencesService:
         try:
             return Preferences.model_validate({**(stored.values if stored else {}), **self._forced})
         except ValidationError as error:
-            wrong = "; ".join(f"{item.field} {item.message}" for item in field_errors(error))
+            named = ((self._forced_by.get(item.field, item.field), item.message) for item in field_errors(error))
+            wrong = "; ".join(f"{name} {message}" for name, message in named)
             raise InvalidInput(
-                f"The settings cannot be used: {wrong}.", hint="Correct the environment variables named MOORAGE_…."
+                f"The settings cannot be used: {wrong}.", hint="Correct or remove the environment variable."
             ) from None

@@ -9,6 +9,7 @@ docs/adr/0002.
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import logging
 import signal
@@ -46,25 +47,31 @@ class AddressInUse(MoorageError):
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now. AddressInUse when the address is not one of this machine."""
+    return _try(host, 0)
 
 
 def check_port(host: str, port: int) -> None:
-    """AddressInUse when somebody listens on the port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    """AddressInUse when somebody listens on the port, or the address is not one of this machine."""
+    _try(host, port)
+
+
+def _try(host: str, port: int) -> int:
+    """Take the port for a moment; which one it was."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         if sys.platform != "win32":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
             raise AddressInUse(
                 f"Moorage cannot listen on {host}:{port}: {error.strerror}.",
-                hint="Another program uses this port. Stop it, or choose another with --port.",
+                hint="Another program uses this port. Stop it, or choose another with --port."
+                if taken
+                else "Choose an address of this machine with --host, and a port that you may use with --port.",
             ) from None
+        return int(probe.getsockname()[1])
 
 
 class Server:

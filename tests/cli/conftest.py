@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def moorage(tmp_path: Path, world: World) -> Commands:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs a command in this process, where the many small cases cost little; it reaches no service."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     for name, value in environment({"MOORAGE_HOME": str(tmp_path / "home")}).items():
         monkeypatch.setenv(name, value)
 

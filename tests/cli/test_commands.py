@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import time
@@ -34,6 +36,7 @@ WRONG_USE = [
     ("plugins", "config", "huggingface", "--set", "nonsense=1"),
     ("serve", "--port", "70000"),
     ("serve", "--host", "0.0.0.0"),
+    ("serve", "--home", __file__),
 ]
 
 
@@ -100,7 +103,7 @@ def test_a_wrong_environment_is_named_without_a_traceback(tmp_path: Path) -> Non
     for name, value in (("MOORAGE_PORT", "many"), ("MOORAGE_PARALLEL_INSTALLS", "-3"), ("MOORAGE_LOG_LEVEL", "LOUD")):
         done = Commands(tmp_path / name, {name: value})("serve", "--safe-mode", ok=False)
         assert done.code == 2, (name, done.out, done.err)
-        assert "must be" in done.err
+        assert f"{name} must be" in done.err
         assert "environment variable" in done.err
 
 
@@ -128,9 +131,48 @@ def test_providers(moorage: Commands, world: World) -> None:
 def test_a_secret_is_asked_for_and_never_shown(moorage: Commands) -> None:
     add = ("providers", "add", "huggingface", "--name", "Own", "--set", f"model={SERVED}", "--secret", "apiKey")
     done = moorage(*add, "--json", input="hf_secret_of_this_test_9876\n")
-    assert "hf_secret" not in done.out + done.err
-    shown = json.loads(done.out[done.out.index("{") :])
-    assert shown["config"]["apiKey"] == {"set": True, "hint": "…9876"}
+    assert done.err == ""
+    assert "hf_secret" not in done.out
+    assert done.json["config"]["apiKey"] == {"set": True, "hint": "…9876"}
+
+
+def test_a_secret_that_is_not_there_is_wrong_use(here: Callable[..., Ended]) -> None:
+    done = here("providers", "add", "huggingface", "--set", "model=a/b", "--secret", "apiKey")
+    assert done.code == 2
+    assert "apiKey" in done.err
+
+
+def test_a_talk_that_failed_exits_3(moorage: Commands, world: World) -> None:
+    moorage("agents", "create", "A", "--type", "huggingface", "--model", SERVED)
+    world.router.faults.append(Fault("/v1/chat/completions", status=500, body={"error": "out of order"}, times=None))
+    talk = moorage("chat", "A", input="Hello\n", ok=False)
+    assert talk.code == 3
+    assert talk.err.strip()
+
+
+@pytest.mark.engine
+def test_progress_is_drawn_on_a_terminal_and_never_on_stdout(moorage: Commands, world: World) -> None:
+    world.hub.cdn.faults.append(Fault(bytes_per_second=80_000_000))
+    terminal, side = os.openpty()
+    process = subprocess.Popen(
+        arguments("install", REAL, "--target", "builtin", "--home", str(moorage.home)),
+        env=environment({**moorage.env, "TERM": "xterm"}),
+        stdout=subprocess.PIPE,
+        stderr=side,
+        text=True,
+    )
+    os.close(side)
+    drawn = b""
+    with contextlib.suppress(OSError):  # the other side is closed: how a terminal ends
+        while piece := os.read(terminal, 4096):
+            drawn += piece
+    os.close(terminal)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, (out, drawn)
+    assert b"downloading" in drawn
+    assert b"MB" in drawn
+    assert out.startswith(f"{REAL}:Q4_1 is installed on builtin.")
+    assert "\x1b" not in out
 
 
 def test_plugins(offline: Commands) -> None:

@@ -88,6 +88,14 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert "--port" in done.err
 
 
+def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
+    env = {"MOORAGE_PASSWORD": "a long password", "MOORAGE_ALLOWED_HOSTS": "boat.example"}
+    done = Commands(tmp_path / "home", env)("serve", "--host", "203.0.113.7", "--port", "0", ok=False)
+    assert done.code == 8
+    assert "203.0.113.7" in done.err
+    assert "--host" in done.err
+
+
 def test_a_second_process_is_told_who_holds_the_home(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as running:
         port = running.url.rpartition(":")[2]

@@ -22,6 +22,7 @@ from moorage.models import Install
 from tests.conftest import MakeHost
 from tests.fakes.faults import Fault
 from tests.fakes.hub import FakeHub
+from tests.fakes.ollama import FakeOllama
 from tests.fakes.ollama_gguf import make_gguf
 from tests.fakes.repo import Content, Repo, Token
 
@@ -283,6 +284,48 @@ def test_one_at_a_time_on_a_target_in_an_order_that_can_be_changed(host: Host, h
     story.ended(b.id)
     started = [event.about for event in story.events if event.type == "install.started"]
     assert started == [a.id, d.id, c.id, b.id]
+
+
+def test_targets_work_side_by_side_up_to_a_limit(host: Host, hub: FakeHub, story: Story) -> None:
+    for name in "abc":
+        add(hub, f"{name}/m-GGUF", {"m-Q4_K_M.gguf": weights(400_000, seed=ord(name))})
+    slow(hub, times=None).bytes_per_second = 50_000.0
+    with FakeOllama(registry=hub) as one, FakeOllama(registry=hub) as two:
+        one.pulls.speed = two.pulls.speed = 50_000.0
+        targets = [
+            host.providers.create(name, "ollama", {"endpoint": server.url}).id
+            for name, server in (("One", one), ("Two", two))
+        ]
+        host.preferences.save({"parallelInstalls": 2})
+        installs = [
+            host.installs.request(SOURCE, f"{name}/m-GGUF", target=target)[0]
+            for name, target in zip("abc", ["builtin", *targets], strict=True)
+        ]
+        for install in installs[:2]:
+            story.until(lambda event, id=install.id: event.type == "install.started" and event.about == id)
+        assert [host.installs.get(install.id).state for install in installs] == ["running", "running", "queued"]
+        host.installs.cancel(installs[0].id)
+        story.until(lambda event: event.type == "install.started" and event.about == installs[2].id)
+        for install in installs[1:]:
+            host.installs.cancel(install.id)
+
+
+def test_many_who_ask_at_once_get_one_install(host: Host, hub: FakeHub) -> None:
+    add(hub, "a/m-GGUF")
+    slow(hub, times=None)
+    answers: list[tuple[Install, bool]] = []
+
+    def request() -> None:
+        answers.append(host.installs.request(SOURCE, "a/m-GGUF", target="builtin"))
+
+    threads = [threading.Thread(target=request) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({install.id for install, _ in answers}) == 1
+    assert [new for _, new in answers].count(True) == 1
+    host.installs.cancel(answers[0][0].id)
 
 
 def test_a_new_attempt_shows_what_is_really_kept(host: Host, hub: FakeHub, story: Story) -> None:

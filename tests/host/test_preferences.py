@@ -97,8 +97,9 @@ def test_our_own_names_win_over_those_that_others_use(make_host: MakeHost, tmp_p
 
 
 def test_an_environment_that_is_wrong_stops_the_start(make_host: MakeHost) -> None:
-    with pytest.raises(InvalidInput, match="parallelInstalls"):
-        make_host(only=True, environment={"MOORAGE_PARALLEL_INSTALLS": "many"})
+    for name, value in (("MOORAGE_PARALLEL_INSTALLS", "many"), ("HTTPS_PROXY", "nonsense")):
+        with pytest.raises(InvalidInput, match=f"{name} must"):
+            make_host(only=True, environment={name: value})
 
 
 def test_a_default_target_is_used(make_host: MakeHost) -> None:

@@ -18,24 +18,29 @@ EXIT = {"complete": 0, "incomplete": 3, "stopped": 130, "failed": 3}
 @click.option("--conversation", help="Go on with this conversation.")
 @api_command
 def command(agent: str, message: str | None, conversation: str | None, *, api: Api, out: Output) -> None:
-    """Talk to AGENT (its id, slug or name). Without MESSAGE, read lines until the end of input."""
+    """Talk to AGENT (its id, slug or name). Without MESSAGE, read lines until the end of input.
+
+    Exits with 3 when an answer failed or is incomplete.
+    """
     agent_id = _find(api, agent)
     if message is not None:
         state, conversation, whole = _ask(api, out, agent_id, message, conversation)
         if out.as_json:
             out.show(whole, str)
         sys.exit(EXIT[state])
+    code = 0
     while True:
         try:
             line = click.prompt("you", prompt_suffix="> ") if sys.stdin.isatty() else sys.stdin.readline()
         except click.Abort:
-            return
+            line = ""
         if not line:
-            return
+            sys.exit(code)
         if line.strip():
-            _, conversation, whole = _ask(api, out, agent_id, line.strip(), conversation)
+            state, conversation, whole = _ask(api, out, agent_id, line.strip(), conversation)
             if out.as_json:
                 out.show(whole, str)
+            code = code or EXIT[state]
 
 
 def _find(api: Api, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,5 +25,11 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def prompt_secret(names: Sequence[str]) -> dict[str, str]:
-    """Ask for secrets without showing them, so that none stands in the shell's history."""
-    return {name: click.prompt(name, hide_input=True) for name in names}
+    """Ask for secrets without showing them, so that none stands in the shell's history; a script pipes them in."""
+    if sys.stdin.isatty():
+        return {name: click.prompt(name, hide_input=True) for name in names}
+    given = {name: sys.stdin.readline().strip() for name in names}
+    for name, value in given.items():
+        if not value:
+            raise click.UsageError(f"There is no line for {name} on standard input.")
+    return given

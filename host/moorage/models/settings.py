@@ -60,7 +60,7 @@ class Preferences(Model):
         ge=1,
         le=16,
         title="Installs at the same time",
-        description="On each target; the others wait in the queue.",
+        description="On different targets; each takes one after the other, and the rest waits in the queue.",
     )
     context_length: int = Field(
         default=4096,
