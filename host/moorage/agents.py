@@ -187,7 +187,11 @@ class Agents:
         specs = self._plugins.specs()
         if type not in specs:
             known = ", ".join(sorted(specs))
-            raise InvalidInput("", errors=(FieldError("llm.type", f"must be one of {known}"),))
+            raise InvalidInput(
+                f"No plugin offers the provider type {type} now.",
+                errors=(FieldError("llm.type", f"must be one of {known}"),),
+                hint="See the Plugins page for the reason.",
+            )
         return specs[type][1]
 
     def _agent(self, id: str) -> Agent:

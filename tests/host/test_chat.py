@@ -23,8 +23,9 @@ from moorage import (
     Unreachable,
 )
 from moorage.chat import turn as turn_module
-from moorage.errors import Conflict, InvalidInput, Missing
+from moorage.errors import Conflict, InvalidInput, Missing, StoreError
 from moorage.host import Host
+from moorage.models import Message
 from tests.conftest import MakeHost
 from tests.host.scripted import Answer, Scripted, events_of, words
 
@@ -329,3 +330,88 @@ def test_a_schema_that_refers_elsewhere_fetches_nothing(make_host: MakeHost) -> 
         results = [data for kind, data in events_of(host.chat.send(agent, "x")) if kind == "tool-result"]
         assert "outside of itself" in results[0]["content"]
         assert elsewhere.requests == []
+
+
+def test_an_approval_is_for_one_call_only(make_host: MakeHost) -> None:
+    """A remote that gives its calls the same id, or none, does not get the second one for free."""
+    ran: list[str] = []
+
+    def wipe(arguments: dict[str, Any]) -> str:
+        ran.append(arguments["text"])
+        return "done"
+
+    tool = ECHO.model_copy(update={"needs_approval": True, "run": wipe})
+    first = calls(ToolCallDelta(0, "same", "echo", '{"text": "one"}'))
+    second = calls(ToolCallDelta(0, "same", "echo", '{"text": "two"}'))
+    third = calls(ToolCallDelta(0, None, "echo", '{"text": "three"}'))
+    host, agent = host_with(make_host, Scripted(first, second, third, words("ok"), tools=(tool,)), ("echo",))
+    turn = host.chat.send(agent, "x")
+    asked: list[str] = []
+    for batch in turn.run():
+        for event in batch:
+            if event.type == "tool-call":
+                asked.append(event.data["id"])
+                host.chat.approve(turn.conversation, event.data["id"], len(asked) == 1)
+                with pytest.raises(Conflict):
+                    host.chat.approve(turn.conversation, event.data["id"], True)
+    assert len(set(asked)) == 3
+    assert ran == ["one"]
+
+
+def test_a_full_disk_ends_nothing(make_host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be stored is still shown, the turn ends once, and the conversation can go on."""
+    host, agent = host_with(make_host, Scripted(words("One."), words("Two.")))
+    turn = host.chat.send(agent, "Hi")
+
+    def full(message: Message) -> Message:
+        raise StoreError("No space left.")
+
+    monkeypatch.setattr(turn, "_save", full)
+    events = events_of(turn)
+    assert events[-1] == ("end", {"state": "complete"})
+    assert turn.finished.is_set()
+    assert not host.chat.get(turn.conversation).active
+    assert events_of(host.chat.send(agent, "again", turn.conversation))[-1] == ("end", {"state": "complete"})
+
+
+def test_stop_does_not_wait_for_a_plugin_that_hears_nothing(make_host: MakeHost) -> None:
+    release = threading.Event()
+
+    def deaf(request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
+        threading.current_thread().name = "hang-deaf"
+        yield TextDelta("a")
+        release.wait(30)
+
+    host, agent = host_with(make_host, Scripted(deaf))
+    turn = host.chat.send(agent, "Hi")
+    run = turn.run()
+    while not any(event.type == "text" for event in next(run)):
+        pass
+    turn.stop()
+    started = time.monotonic()
+    events = [(event.type, event.data) for batch in run for event in batch]
+    assert time.monotonic() - started < 3
+    assert events[-1] == ("end", {"state": "stopped"})
+    release.set()
+
+
+def test_calls_without_an_end_mark_are_incomplete(make_host: MakeHost) -> None:
+    def cut_call(request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
+        yield ToolCallDelta(0, "c", "echo", '{"te')
+
+    host, agent = host_with(make_host, Scripted(cut_call, tools=(ECHO,)), ("echo",))
+    assert events_of(host.chat.send(agent, "x"))[-1] == ("end", {"state": "incomplete"})
+
+
+def test_an_agent_that_cannot_answer_leaves_no_conversation(make_host: MakeHost) -> None:
+    host = make_host(plugins={"scripted": Scripted()}, only=True)
+    provider = host.providers.create("P", "scripted", {})
+    agent = host.agents.create({"name": "A", "llm": {"provider": provider.id}})
+    host.providers.delete(provider.id)
+    with pytest.raises(Missing):
+        host.chat.send(agent.id, "Hi")
+    inline = host.agents.create({"name": "B", "llm": {"type": "scripted", "model": "m"}})
+    host.plugins.disable("scripted")
+    with pytest.raises(InvalidInput, match="No plugin offers"):
+        host.chat.send(inline.id, "Hi")
+    assert host.chat.list().items == ()

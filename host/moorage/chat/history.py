@@ -56,14 +56,19 @@ class ToolCallAssembly:
         if delta.arguments:
             current.arguments.append(delta.arguments)
 
-    def whole(self) -> tuple[ToolCall, ...]:
-        """All calls in their order; missing and doubled ids are replaced, so that results can be matched."""
-        taken: set[str] = set()
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def whole(self, taken: set[str]) -> tuple[ToolCall, ...]:
+        """All calls in their order. An id that is missing or `taken` is replaced, so that each call has one of its own
+        for its result and its approval; the ids are added to `taken`."""
         calls = []
-        for number, partial in enumerate(self._calls):
+        for partial in self._calls:
+            number = len(taken)
             id = partial.id if partial.id and partial.id not in taken else f"call_{number}"
             while id in taken:
-                id += "_"
+                number += 1
+                id = f"call_{number}"
             taken.add(id)
             calls.append(ToolCall(id=id, name=partial.name, arguments="".join(partial.arguments) or "{}"))
         return tuple(calls)

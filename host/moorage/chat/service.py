@@ -58,12 +58,12 @@ class Chat:
         if not text.strip() or len(text) > MESSAGE_LENGTH:
             raise InvalidInput("The message is empty or too long.", errors=(FieldError("message", "is required"),))
         agent = self._agents.stored(agent_id)
-        conversation = self._open(agent, text, conversation_id)
         provider, options = self._agents.resolve(agent)
         if not provider.model:
             raise InvalidInput(
                 "This agent has no model.", errors=(FieldError("llm.model", "is required"),), refused=True
             )
+        conversation = self._open(agent, text, conversation_id)
         model, tools = provider.model, self._tools.given(agent.tools)
         transcript = self._transcript(conversation.id)
         with self._lock:

@@ -103,6 +103,8 @@ class Turn:
         self._stream: PluginStream[CompletionEvent] | None = None
         self._answers: dict[str, bool] = {}
         self._asked: set[str] = set()
+        self._ids: set[str] = set()  # of the calls of this turn: an approval is for one of them only
+        self.failure: MoorageError | None = None
         self._seen_calls: Counter[tuple[str, str]] = Counter()
         self._repairs = 0
         self._characters = 0
@@ -110,10 +112,6 @@ class Turn:
         self._begun = False
         self.finished = threading.Event()
         self._message = new_message()
-
-    @property
-    def message_id(self) -> str:
-        return self._message.id
 
     def stop(self) -> None:
         """Stop the remote at once; the turn ends as stopped."""
@@ -129,6 +127,7 @@ class Turn:
         with self._lock:
             if call not in self._asked:
                 return False
+            self._asked.discard(call)
             self._answers[call] = allow
             self._lock.notify_all()
             return True
@@ -158,10 +157,12 @@ class Turn:
         finally:
             # Also reached by GeneratorExit: the one who watched has left.
             self.stop()
-            if self._message.state is None:
-                self._close_message(_Ended("stopped"))
-            self._ended(state)
-            self.finished.set()
+            try:
+                if self._message.state is None:
+                    self._close_message(_Ended("stopped"))
+                self._ended(state)
+            finally:
+                self.finished.set()
 
     def close(self) -> None:
         """Stop the turn; also one that nobody ever began to run."""
@@ -181,14 +182,14 @@ class Turn:
     def _steps(self) -> Iterator[Batch]:
         for _ in range(MAX_STEPS):
             step = yield from self._ask_model()
-            calls = step.calls.whole()
+            calls = step.calls.whole(self._ids)
             if not calls:
                 return
             uses = tuple(
                 ToolUse(id=call.id, name=call.name, arguments=call.arguments, needs_approval=self._needs_approval(call))
                 for call in calls
             )
-            self._message = self._save(self._message.model_copy(update={"tool_calls": uses}))
+            self._store(tool_calls=uses)
             for call in calls:
                 yield from self._use_tool(call)
             self._message = self._new_message()
@@ -204,6 +205,8 @@ class Turn:
                 self._stream = stream = self._complete()
             while (batch := stream.take(IDLE_SECONDS)) is not None:
                 yield self._events(step, batch)
+                if self._stopped:  # the plugin may not hear it, but nobody waits for it any longer
+                    raise _Ended("stopped")
                 now = time.monotonic()
                 if now - saved_at > SAVE_SECONDS and batch:
                     self._keep(step, started)
@@ -211,27 +214,24 @@ class Turn:
                 if now > self._until or self._characters > MAX_CHARACTERS:
                     raise _Ended("incomplete", "The answer was cut: it went on for too long.")
         except MoorageError as error:
-            self._keep(step, started)
             if self._stopped:
                 raise _Ended("stopped") from None
+            self.failure = error
             raise _Ended("failed", str(error), error.hint) from None
-        except GeneratorExit:
-            self._keep(step, started)
-            raise
         finally:
             if self._stream is not None:
                 self._stream.close()
-        self._keep(step, started)
+            self._keep(step, started)
         if self._stopped:
             raise _Ended("stopped")
         if step.finish is None:
-            if step.text or step.reasoning:
+            if step.text or step.reasoning or step.calls:
                 raise _Ended("incomplete", None)
             raise _Ended("failed", "The answer ended before it began.", "Try again.")
-        complete = {"state": "complete" if step.finish != "length" else "incomplete"}
-        if step.finish == "length" and not step.calls.whole():
+        complete: dict[str, Any] = {"state": "complete" if step.finish != "length" else "incomplete"}
+        if step.finish == "length" and not step.calls:
             raise _Ended("incomplete", None, "The answer reached its length limit.")
-        self._message = self._save(self._message.model_copy(update=complete))
+        self._store(**complete)
         if step.usage is not None:
             usage = {"inputTokens": step.usage.input_tokens, "outputTokens": step.usage.output_tokens}
             yield [ChatEvent("usage", usage)]
@@ -259,22 +259,25 @@ class Turn:
 
     def _keep(self, step: _Step, started: float) -> None:
         usage = step.usage
-        self._message = self._save(
-            self._message.model_copy(
-                update={
-                    "content": "".join(step.text),
-                    "reasoning": "".join(step.reasoning),
-                    "input_tokens": usage.input_tokens if usage else None,
-                    "output_tokens": usage.output_tokens if usage else None,
-                    "seconds": round(time.monotonic() - started, 3),
-                }
-            )
+        self._store(
+            content="".join(step.text),
+            reasoning="".join(step.reasoning),
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
+            seconds=round(time.monotonic() - started, 3),
         )
 
     def _close_message(self, end: _Ended) -> None:
-        self._message = self._save(
-            self._message.model_copy(update={"state": end.state, "error": end.error, "hint": end.hint})
-        )
+        self._store(state=end.state, error=end.error, hint=end.hint)
+
+    def _store(self, **fields: Any) -> None:
+        """Keep the message as it is now. A full disk must not cut off an answer that is on the screen already."""
+        message = self._message.model_copy(update=fields)
+        try:
+            self._message = self._save(message)
+        except MoorageError:
+            log.exception("a message of %s could not be stored", self.conversation)
+            self._message = message
 
     # -- tools --------------------------------------------------------------------------------------------------
 
@@ -340,8 +343,11 @@ class Turn:
                     self._lock.wait(IDLE_SECONDS)
                 if self._stopped:
                     raise _Ended("stopped")
-                allowed = self._answers.get(call.id)
-            if allowed is not None or time.monotonic() > until:
+                allowed = self._answers.pop(call.id, None)
+                late = allowed is None and time.monotonic() > until
+                if late:
+                    self._asked.discard(call.id)
+            if allowed is not None or late:
                 return bool(allowed)
             yield []
 
@@ -350,4 +356,4 @@ class Turn:
             use.model_copy(update={"ok": ok, "content": content}) if use.id == call.id else use
             for use in self._message.tool_calls
         )
-        self._message = self._save(self._message.model_copy(update={"tool_calls": uses}))
+        self._store(tool_calls=uses)
