@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from moorage.errors import MoorageError
 from moorage.models import (
@@ -21,10 +22,11 @@ from moorage.plugins import Plugins
 PROMPT = "Reply with the single word: ready"
 MAX_TOKENS = 16
 SECONDS = 120.0
+STEP_SECONDS = 0.25
 
 
-def probe(plugins: Plugins, provider: Provider) -> TestResult:
-    """Takes the same path as a chat and stops after the first text, so that it costs next to nothing."""
+def probe(plugins: Plugins, provider: Provider, *, stopped: Callable[[], bool] = lambda: False) -> TestResult:
+    """Takes the same path as a chat with a short answer, so that it costs next to nothing. `stopped` ends it early."""
     started = time.monotonic()
     reply, thought, finished = "", False, False
     tokens: int | None = None
@@ -53,8 +55,8 @@ def probe(plugins: Plugins, provider: Provider) -> TestResult:
     except MoorageError as error:
         return result(TestError(part=error.part, message=str(error), hint=error.hint))
     try:
-        while time.monotonic() - started < SECONDS:
-            batch = stream.take(1.0)
+        while time.monotonic() - started < SECONDS and not stopped():
+            batch = stream.take(STEP_SECONDS)
             if batch is None:
                 break
             for event in batch:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from moorage import models
 from moorage.errors import Conflict, InvalidInput, Missing
 from moorage.events import Event, Subscription
 from moorage.fetch import Patience
@@ -520,17 +521,72 @@ def test_a_running_one_goes_on_after_a_restart(make_host: MakeHost, hub: FakeHub
 def test_closing_does_not_wait_for_a_slow_source(make_host: MakeHost, hub: FakeHub) -> None:
     add(hub, "a/m-GGUF")
     host = make_host(environment={"HF_ENDPOINT": hub.url})
-    install = ask(host, "a/m-GGUF", when=datetime.now(UTC) + timedelta(hours=1))
+    ask(host, "a/m-GGUF", when=datetime.now(UTC) + timedelta(seconds=0.5))
     host.search.forget()
     hub.faults.append(Fault(times=None, delay=30.0))
     asked = len(hub.requests)
-    host.installs.pause(install.id)
-    host.installs.resume(install.id)
     Story(host).until(lambda event: event.type == "install.started")
     _until(lambda: len(hub.requests) > asked)
     began = time.monotonic()
     host.close()
     assert time.monotonic() - began < 3
+
+
+def test_a_pause_does_not_bring_a_time_forward(host: Host, hub: FakeHub) -> None:
+    add(hub, "a/m-GGUF")
+    install = ask(host, "a/m-GGUF", when=datetime.now(UTC) + timedelta(hours=8))
+    host.installs.pause(install.id)
+    assert host.installs.resume(install.id).state == "scheduled"
+
+
+def test_pauses_do_not_use_up_the_patience(host: Host, hub: FakeHub, story: Story) -> None:
+    add(hub, "a/m-GGUF")
+    install = ask(host, "a/m-GGUF", when=datetime.now(UTC) + timedelta(hours=8))
+    queue = host.installs._queue
+    queue.change(install.id, state="paused", when="now")
+    queue._documents.put(queue.get(install.id).model_copy(update={"attempt": 7}))  # as after seven pauses
+    host.search.forget()
+    hub.faults.append(Fault(times=None, status=503))
+    host.installs.resume(install.id)
+    story.until(lambda event: event.type == "install.waiting")
+    assert host.installs.get(install.id).reason == "network"
+
+
+def test_what_a_person_can_solve_waits_for_the_person(host: Host, hub: FakeHub, story: Story) -> None:
+    """A gate that was put up, or a disk that has filled, between the question and its time."""
+    repo = add(hub, "a/m-GGUF")
+    install = ask(host, "a/m-GGUF", when=datetime.now(UTC) + timedelta(seconds=0.5))
+    repo.gated = "manual"
+    host.search.forget()
+    story.until(lambda event: event.type == "install.waiting")
+    waiting = host.installs.get(install.id)
+    assert (waiting.state, waiting.reason) == ("waiting", "sign-in")
+    assert waiting.error is not None
+    assert waiting.error.hint
+
+
+def test_a_cancel_while_it_is_tried_takes_the_model_back(
+    host: Host, hub: FakeHub, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proving = threading.Event()
+
+    def endless(plugins: Any, provider: Any, *, stopped: Callable[[], bool], **_: Any) -> models.TestResult:
+        proving.set()
+        while not stopped():
+            time.sleep(0.01)
+        return models.TestResult(ok=False, seconds=0, model=None, reply=None, error=None)
+
+    monkeypatch.setattr(runner, "probe", endless)
+    add(hub, "a/m-GGUF")
+    install = ask(host, "a/m-GGUF")
+    assert proving.wait(10)
+    host.local.forget("builtin")
+    assert host.local.target("builtin").models
+    began = time.monotonic()
+    assert host.installs.cancel(install.id).state == "cancelled"
+    assert time.monotonic() - began < 2
+    host.local.forget("builtin")
+    assert host.local.target("builtin").models == ()
 
 
 # -- after ------------------------------------------------------------------------------------------------------------

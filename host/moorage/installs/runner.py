@@ -41,6 +41,7 @@ log = logging.getLogger("moorage.installs")
 TELL_SECONDS = 0.25  # at most four progress events a second
 SAVE_SECONDS = 5.0
 SPEED_SECONDS = 10.0
+ASKS_THE_PERSON = {"gated": "sign-in", "disk-full": "disk"}  # problems of a plan that a person can solve
 RETRY_SECONDS = (5.0, 15.0, 45.0, 120.0, 300.0)
 
 
@@ -90,6 +91,7 @@ class Run:
         self._stream: PluginStream[InstallProgress] | None = None
         self._stopped = threading.Event()
         self._told = self._saved = 0.0
+        self._begun_at = install.completed
         self._thread = threading.Thread(target=self._run, name=f"install:{install.id}", daemon=True)
 
     def start(self) -> None:
@@ -129,9 +131,14 @@ class Run:
         )
         if not plan.ok:
             problem = plan.problems[0]
-            self._end_as_failed(InstallFailure(code=problem.code, message=problem.message, hint=problem.hint))
+            failure = InstallFailure(code=problem.code, message=problem.message, hint=problem.hint)
+            if problem.code in ASKS_THE_PERSON:
+                self._wait(ASKS_THE_PERSON[problem.code], failure)
+            else:
+                self._end_as_failed(failure)
             return
         self._write(road=plan.road, revision=plan.revision, total=plan.bytes, completed=plan.already_here)
+        self._begun_at = plan.already_here
 
         def fetch(parts: Sequence[FilePart]) -> Generator[InstallProgress, None, tuple[Path, ...]]:
             return self._downloader.fetch(parts, credential=credential, scope=self._scope, owner=install.id)
@@ -152,8 +159,9 @@ class Run:
     def _prove(self, plan: InstallPlan) -> None:
         """One short chat with the new model. A model that cannot answer is installed all the same, with a warning."""
         self._write(phase="proving", completed=self.live.total or plan.bytes, bytes_per_second=None, seconds_left=None)
-        result = probe(self._plugins, plan.target.model_copy(update={"model": plan.name}))
+        result = probe(self._plugins, plan.target.model_copy(update={"model": plan.name}), stopped=self._stopped.is_set)
         if self._stopped.is_set():
+            self._take_back(plan)
             return
         rate = round(result.tokens / result.seconds, 1) if result.tokens and result.seconds else None
         proof = Proof(chat=ChatProof(ok=result.ok, seconds=result.seconds, tokens_per_second=rate))
@@ -170,6 +178,14 @@ class Run:
             completed=self.live.total or plan.bytes,
         )
         self._events.publish("install.installed", self.live.id, model=self.live.model, name=plan.name)
+
+    def _take_back(self, plan: InstallPlan) -> None:
+        """It was stopped when it was there already: a cancelled one leaves nothing."""
+        if self._queue.get(self.live.id).state == "cancelled":
+            try:
+                self._plugins.remove_model(plan.target, plan.name)
+            except MoorageError as error:
+                log.warning("a cancelled install could not be taken back: %s", error)
 
     def _progress(self, progress: InstallProgress) -> None:
         fields: dict[str, object] = {"phase": progress.phase, "note": progress.message or self.live.note}
@@ -213,13 +229,19 @@ class Run:
     def _failed(self, error: MoorageError) -> None:
         """By kind: wait and try again, ask the person, or fail with a hint."""
         failure = InstallFailure(code=error.code, message=str(error), hint=error.hint)
-        kept: dict[str, Any] = {"completed": self.live.completed, "total": self.live.total}
+        # Pauses and restarts do not count, and neither do failures on a way that goes on.
+        failures = 1 if self.live.completed > self._begun_at else self.live.failures + 1
+        kept: dict[str, Any] = {
+            "completed": self.live.completed,
+            "total": self.live.total,
+            "failures": failures,
+        }
         if isinstance(error, AuthFailed | Gated):
             self._wait("sign-in", failure, **kept)
         elif isinstance(error, DiskFull):
             self._wait("disk", failure, **kept)
-        elif error.retryable and self.live.attempt <= len(RETRY_SECONDS):
-            seconds = RETRY_SECONDS[self.live.attempt - 1]
+        elif error.retryable and failures <= len(RETRY_SECONDS):
+            seconds = RETRY_SECONDS[failures - 1]
             if isinstance(error, RateLimited) and error.retry_after is not None:
                 seconds = max(seconds, min(error.retry_after, 600.0))
             self._wait("network", failure, **kept)

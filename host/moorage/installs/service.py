@@ -174,8 +174,20 @@ class Installs:
         return self._stopped(install)
 
     def resume(self, id: str) -> Install:
-        install = self._queue.change(id, allowed=("paused", "waiting"), state="queued", reason=None, error=None)
+        """Go on with it: now, or at its time where that is still to come."""
+        when = self._queue.get(id).when
+        later = isinstance(when, datetime) and when > self._clock()
+        install = self._queue.change(
+            id,
+            allowed=("paused", "waiting"),
+            state="scheduled" if later else "queued",
+            reason=None,
+            error=None,
+            failures=0,
+        )
         self._schedule.drop(id)
+        if isinstance(when, datetime) and later:
+            self._schedule.at(id, when)
         return self._changed(install)
 
     def cancel(self, id: str) -> Install:
@@ -188,13 +200,20 @@ class Installs:
 
     def retry(self, id: str) -> Install:
         """Try one that failed or was cancelled again, with the same file."""
-        install = self._queue.get(id)
-        others = self._queue.same(install.source, install.model, install.file, install.target)
-        if any(other.id != id and other.state in ACTIVE for other in others):
-            raise Conflict("The same file is being installed already.")
-        install = self._queue.change(
-            id, allowed=("failed", "cancelled"), state="queued", error=None, reason=None, finished_at=None
-        )
+        with self._lock:  # nobody asks for the same in between
+            install = self._queue.get(id)
+            others = self._queue.same(install.source, install.model, install.file, install.target)
+            if any(other.id != id and other.state in ACTIVE for other in others):
+                raise Conflict("The same file is being installed already.")
+            install = self._queue.change(
+                id,
+                allowed=("failed", "cancelled"),
+                state="queued",
+                error=None,
+                reason=None,
+                finished_at=None,
+                failures=0,
+            )
         return self._changed(install)
 
     def move(self, id: str, *, before: str | None = None) -> Install:
@@ -258,6 +277,13 @@ class Installs:
                 self._queue.change(run.live.id, allowed=("running",), state="queued", reason="quiet hours", **kept)
             run.stop()
 
+    def _explain(self, before: str | None, after: str | None) -> None:
+        """Say why what is queued does not start, or no longer say it."""
+        for install in self._queue.waiting():
+            if install.reason == before:
+                with suppress(Conflict):  # it has left the queue in between
+                    self._queue.change(install.id, allowed=("queued",), reason=after)
+
     def _pump(self) -> None:
         """Start what may run now."""
         with self._lock:
@@ -265,10 +291,9 @@ class Installs:
                 return
             quiet = self._quiet(self._clock())
             if quiet is not None and quiet.now:
-                for install in self._queue.waiting():
-                    if install.reason is None:
-                        self._queue.change(install.id, allowed=("queued",), reason="quiet hours")
+                self._explain(None, "quiet hours")
                 return
+            self._explain("quiet hours", None)
 
             def busy(target: str) -> int:
                 return sum(run.live.target == target for run in self._runs.values())

@@ -142,6 +142,7 @@ class Install(Document):
     bytes_per_second: float | None = None
     seconds_left: float | None = None
     attempt: int = 0
+    failures: int = 0
     error: InstallFailure | None = None
     warning: InstallFailure | None = None
     when: Annotated[When, Field(union_mode="left_to_right")] = "now"
