@@ -19,6 +19,14 @@ SHIFT = """() => new Promise(done => {
 
 WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
+STICKING_OUT = """() => [...document.querySelectorAll('form button, .card button, .card a.button')]
+  .filter(item => item.checkVisibility())
+  .filter(item => {
+    const frame = (item.closest('form') ?? item.closest('.card')).getBoundingClientRect();
+    return item.getBoundingClientRect().right > frame.right + 1;
+  })
+  .map(item => item.outerHTML)"""
+
 # The longest line of prose in characters, and its text. Words on one line share the bottom of their boxes.
 LONGEST_LINE = """() => {
   let longest = [0, ''];

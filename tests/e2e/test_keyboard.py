@@ -11,7 +11,7 @@ from tests.site import Site
 from tests.world import REAL
 
 pytestmark = pytest.mark.browser
-# A visible mark on what has the focus, or on the frame around it; the size of its box for those that are off the screen.
+# Whether what has the focus, or the frame around it, is marked, and whether it is on the page at all.
 FOCUS = """() => {
   const at = document.activeElement;
   const marked = [at, at.closest('.composer'), at.closest('label')].filter(Boolean);

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from moorage.cli.application import load_application
-from tests.measures import LONGEST_LINE, SHIFT, SMALLEST_TARGET, WIDER_THAN_THE_SCREEN
+from tests.measures import LONGEST_LINE, SHIFT, SMALLEST_TARGET, STICKING_OUT, WIDER_THAN_THE_SCREEN
 from tests.screenshots import fill
 from tests.site import Site, site
 from tests.world import TOKEN, World, world
@@ -76,6 +76,8 @@ def faults(page: Page, address: str, width: int, theme: str) -> Iterator[str]:
     shift = page.evaluate(SHIFT)
     if shift >= 0.05:
         yield f"{address}: moved by {shift}"
+    for html in page.evaluate(STICKING_OUT):
+        yield f"{address}: a button sticks out of its form: {html}"
     if page.evaluate(WIDER_THAN_THE_SCREEN):
         yield f"{address}: scrolls sideways"
     size, html = page.evaluate(SMALLEST_TARGET)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -64,11 +63,11 @@ def first_bytes(url: str, needle: bytes, seconds: float) -> tuple[float, bytes]:
 
 
 @pytest.fixture
-def warm(running: Site) -> Iterator[Site]:
+def warm(running: Site) -> Site:
     """Templates are compiled once, at their first use."""
     for path in ("/", "/models"):
         httpx.get(running.url + path, timeout=30).raise_for_status()
-    yield running
+    return running
 
 
 @pytest.mark.parametrize("path", ["/", "/models"])

@@ -124,7 +124,7 @@ def test_a_server_that_was_found_gets_a_model(page: Page, running: Site) -> None
 
 
 def test_a_token_is_set_masked_kept_and_cleared(page: Page, tmp_path: Path, world: World) -> None:
-    secret = "hf_secret_of_the_tests_9876"  # noqa: S105 - invented
+    secret = "hf_secret_of_the_tests_9876"
     with site(tmp_path / "other", world.environment) as other:
         page.goto(f"{other.url}/plugins")
         card = page.locator("#plugin-huggingface")
