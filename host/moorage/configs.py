@@ -31,6 +31,12 @@ def secret_fields(model: type[BaseModel]) -> dict[str, str]:
     }
 
 
+def secret_values(config: BaseModel | None) -> set[str]:
+    """The secrets that a config holds, wherever they came from."""
+    held = [getattr(config, name) for name in type(config).model_fields] if config is not None else []
+    return {value.get_secret_value() for value in held if isinstance(value, SecretStr)} - {""}
+
+
 def _mentions(annotation: Any, wanted: type) -> bool:
     if get_origin(annotation) in (Union, types.UnionType):
         return any(_mentions(part, wanted) for part in get_args(annotation))

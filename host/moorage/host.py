@@ -77,6 +77,7 @@ class Host:
             clock=clock,
             discover=discover,
             environment=environment,
+            known_secrets=self.secrets.known_values,
         )
         self.catalog = CatalogService(self.plugins, self.events)
         self.search = Search(self.plugins, self.events)
@@ -154,6 +155,7 @@ class Host:
         try:
             host.plugins.load_all()
             host.providers.add_presets()
+            host.plugins.on_change(host.providers.add_presets)
             host.catalog.review()
             host.installs.open()
         except BaseException:

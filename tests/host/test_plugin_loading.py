@@ -10,8 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from moorage import CatalogEntry, CompletionRequest, Config, ProviderSpec, SearchPage, SearchQuery, hookimpl
+from moorage import (
+    AuthFailed,
+    CatalogEntry,
+    CompletionRequest,
+    Config,
+    MoorageError,
+    ProviderSpec,
+    SearchPage,
+    SearchQuery,
+    TextDelta,
+    hookimpl,
+)
 from moorage.errors import Missing, PluginFailed
 from moorage.host import Host
 from moorage.plugins.discovery import Candidate
@@ -314,3 +326,101 @@ def test_a_generator_is_contained_too(make_host: MakeHost) -> None:
     assert result.error is not None
     assert "KeyError" in result.error.message
     assert "KeyError" in (host.plugins.get("good").last_failures[0].trace or "")
+
+
+def test_enabling_a_plugin_that_hangs_holds_up_nobody(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def load() -> object:
+        threading.current_thread().name = "hang-import"
+        release.wait(30)
+        return module(register_provider=good_provider)
+
+    stuck = Candidate(name="stuck", api_version=1, load=load)
+    settings = Settings(home=tmp_path, disabled_plugins="")
+    with Host.open(settings, discover=list, environment={}) as host:
+        host.plugins._discover = lambda: [stuck]
+        host.plugins._records["stuck"] = host.plugins._new_record(stuck)
+        host.plugins._records["stuck"].state = "disabled"
+        started = time.monotonic()
+        enabling = threading.Thread(target=host.plugins.enable, args=("stuck",))
+        enabling.start()
+        assert host.plugins.list()
+        enabling.join(6)
+        assert not enabling.is_alive()
+        assert "did not finish loading" in state(host, "stuck")[1]
+        assert host.plugins.disable("stuck").state == "disabled"
+        assert time.monotonic() - started < 6
+        release.set()
+
+
+KEY = "key-that-nobody-may-see-0123"
+
+
+class Secretive(Config):
+    model: str = "m"
+    api_key: SecretStr | None = None
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AuthFailed], ids=["bug", "refusal"])
+def test_a_key_in_an_exception_is_shown_to_nobody(make_host: MakeHost, error: type[Exception]) -> None:
+    def specs() -> list[ProviderSpec]:
+        return [ProviderSpec(type="secretive", label="S", config=Secretive)]
+
+    def complete(request: CompletionRequest) -> Iterator[Any]:
+        yield from ()
+        raise error(f"401 for {request.provider.config.api_key.get_secret_value()}")
+
+    def list_models(provider: Any) -> list[Any]:
+        raise error(f"401 for {provider.config.api_key.get_secret_value()}")
+
+    plugin = module(register_provider=specs, complete=complete, list_models=list_models)
+    host = make_host(plugins={"secretive": plugin}, only=True)
+    provider = host.providers.create("P", "secretive", {"apiKey": KEY})
+    agent = host.agents.create({"name": "A", "llm": {"provider": provider.id}})
+    seen = [host.providers.test(id=provider.id).model_dump_json()]
+    seen += [str(event.data) for batch in host.chat.send(agent.id, "Hi").run() for event in batch]
+    with pytest.raises(MoorageError) as caught:
+        host.providers.models(provider.id)
+    seen += [str(caught.value), *(view.model_dump_json() for view in host.plugins.list())]
+    assert any("401 for" in text for text in seen)
+    assert not [text for text in seen if KEY in text]
+    for path in host.settings.home.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_failing_listener_does_not_close_the_plugin(make_host: MakeHost) -> None:
+    def listen(event: Any) -> None:
+        raise RuntimeError("never mind")
+
+    plugin = module(on_event=listen, search_models=lambda query: SearchPage(results=()))
+    host = make_host(plugins={"a": plugin}, only=True)
+    for number in range(8):
+        host.search.search(SearchQuery(text=str(number)))
+    assert host.search.search(SearchQuery(text="last")).sources[0].ok
+
+
+def test_disabling_ends_what_runs(make_host: MakeHost) -> None:
+    def complete(request: CompletionRequest, context: Any) -> Iterator[Any]:
+        while not context.cancelled():
+            yield TextDelta("more")
+            time.sleep(0.01)
+
+    host = make_host(plugins={"good": module(register_provider=good_provider, complete=complete)}, only=True)
+    agent = host.agents.create({"name": "A", "llm": {"type": "good", "model": "m"}})
+    events = []
+    for batch in host.chat.send(agent.id, "Hi").run():
+        events += batch
+        if any(event.type == "text" for event in batch):
+            host.plugins.disable("good")
+    assert events[-1].type == "end"
+
+
+def test_a_preset_comes_with_its_plugin(make_host: MakeHost, tmp_path: Path) -> None:
+    host = make_host(home=tmp_path, disabled_plugins="llamacpp")
+    assert host.providers.list().items == ()
+    host.close()
+    host = make_host(home=tmp_path)
+    host.plugins.disable("llamacpp")
+    host.plugins.enable("llamacpp")
+    assert [item.id for item in host.providers.list().items] == ["builtin"]

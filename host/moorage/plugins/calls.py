@@ -97,9 +97,9 @@ def call(
         message = f"The plugin {record.name} did not answer within {deadline:g} s ({hook})."
         record.note_failure(hook, message)
         raise PluginFailed(record.name, message, hint="Try again, or disable the plugin.") from None
-    except MoorageError:
+    except MoorageError as error:
         record.breaker.record(ok=True)  # the plugin did its job: it told us what the service did
-        raise
+        raise record.cleaned(error) from error.__cause__
     except BaseException as error:
         raise plugin_bug(record, hook, error) from error
     record.breaker.record(ok=True)
@@ -109,6 +109,6 @@ def call(
 def plugin_bug(record: PluginRecord, hook: str, error: BaseException) -> PluginFailed:
     """Keep an unexpected error as a failure of the plugin, and give the error to raise from it."""
     record.breaker.record(ok=False)
-    message = f"The plugin {record.name} failed in {hook}: {type(error).__name__}: {error}"
+    message = record.redact(f"The plugin {record.name} failed in {hook}: {type(error).__name__}: {error}")
     record.note_failure(hook, message, error)
     return PluginFailed(record.name, message, hint="This is a fault of the plugin; its trace is on the Plugins page.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 from moorage.events import EventBus
-from moorage.plugins.calls import plugin_bug
 from moorage.plugins.record import PluginRecord
 
 
@@ -28,4 +27,5 @@ class Listener:
             try:
                 self._hook(event=event)
             except BaseException as error:  # noqa: BLE001 - the border to plugin code
-                plugin_bug(self._record, "on_event", error)
+                # Nobody waits for it, so it says nothing of whether the plugin can answer.
+                self._record.note_failure("on_event", f"{type(error).__name__}: {error}", error)

@@ -8,14 +8,17 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from pydantic import BaseModel
 
 from moorage.clock import Clock
+from moorage.errors import MoorageError
 from moorage.models import CatalogEntry, PluginFailure, PluginState, PluginView, ProviderSpec, Tool
 from moorage.plugins.discovery import Candidate
 
+E = TypeVar("E", bound=MoorageError)
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = 30.0
 
@@ -75,6 +78,8 @@ class PluginRecord:
     failures: deque[PluginFailure] = field(default_factory=lambda: deque(maxlen=20))
     breaker: Breaker = field(default_factory=Breaker)
     overdue: set[int] = field(default_factory=set)
+    streams: WeakSet[Any] = field(default_factory=WeakSet)  # generators that run now
+    redact: Callable[[str], str] = str  # a plugin may put its key into an exception; no error may show it
 
     @property
     def name(self) -> str:
@@ -89,7 +94,15 @@ class PluginRecord:
 
     def note_failure(self, hook: str, message: str, error: BaseException | None = None) -> None:
         trace = "".join(traceback.format_exception(error)) if error is not None else None
-        self.failures.append(PluginFailure(at=self.clock(), hook=hook, message=message, trace=trace))
+        shown = self.redact(trace) if trace is not None else None
+        self.failures.append(PluginFailure(at=self.clock(), hook=hook, message=self.redact(message), trace=shown))
+
+    def cleaned(self, error: E) -> E:
+        """The error that a plugin raised, without what it must not say."""
+        error.args = tuple(self.redact(part) if isinstance(part, str) else part for part in error.args)
+        if error.hint is not None:
+            error.hint = self.redact(error.hint)
+        return error
 
     def view(self) -> PluginView:
         return PluginView(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import builtins
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from moorage.clock import Clock
-from moorage.configs import Configs
+from moorage.configs import Configs, secret_values
 from moorage.errors import FieldError, InvalidInput, Missing
 from moorage.events import EventBus
-from moorage.http import HttpDoor
+from moorage.http import HttpDoor, redact
 from moorage.models import (
     CatalogSuggestion,
     Document,
@@ -23,7 +24,7 @@ from moorage.models import (
     ProviderSpec,
     Tool,
 )
-from moorage.plugins.discovery import Discover
+from moorage.plugins.discovery import Candidate, Discover
 from moorage.plugins.hooks import HookCalls
 from moorage.plugins.listener import Listener
 from moorage.plugins.loader import load, new_manager, unload
@@ -55,6 +56,7 @@ class Plugins(HookCalls):
         clock: Clock,
         discover: Discover,
         environment: Mapping[str, str],
+        known_secrets: Callable[[], Iterable[str]],
     ) -> None:
         super().__init__(settings.home, door)
         self._settings = settings
@@ -67,38 +69,24 @@ class Plugins(HookCalls):
         self._lock = threading.RLock()
         self._listeners: dict[str, Listener] = {}
         self._admitted: set[str] = set()
+        self._known_secrets = known_secrets
+        self._own_secrets: set[str] = set()
         self._changed: builtins.list[Callable[[], object]] = []
 
     # -- the life of plugins ------------------------------------------------------------------------------------
 
     def load_all(self) -> None:
         """Find and load everything, each plugin on a thread of its own, all within a few seconds."""
-        loading: builtins.list[tuple[PluginRecord, threading.Thread]] = []
+        wanted = []
         for candidate in self._discover():
-            record = PluginRecord(candidate, self._clock)
+            record = self._new_record(candidate)
             if candidate.name in self._records:
                 self._refuse_double(record)
                 continue
             self._records[candidate.name] = record
-            if self._blocked(record):
-                continue
-            thread = threading.Thread(
-                target=load, args=(record, self._manager), name=f"load:{record.name}", daemon=True
-            )
-            record.fail("It is still loading.")
-            thread.start()
-            loading.append((record, thread))
-        left = LOAD_SECONDS
-        for record, thread in loading:
-            started = self._clock()
-            thread.join(max(left, 0.0))
-            left -= (self._clock() - started).total_seconds()
-            if thread.is_alive():
-                # The thread may end later and touch this record: give it one of its own to play with.
-                stuck = PluginRecord(record.candidate, self._clock)
-                stuck.fail(f"It did not finish loading within {LOAD_SECONDS:g} s.", "Update or uninstall the plugin.")
-                stuck.note_failure("load", stuck.error or "")
-                self._records[record.name] = stuck
+            if not self._blocked(record):
+                wanted.append(record)
+        self._load(wanted)
         # Ours first: a stranger cannot take the place of one of them.
         for record in sorted(self._records.values(), key=lambda r: (not r.candidate.first_party, r.name)):
             self._admit(record)
@@ -107,13 +95,16 @@ class Plugins(HookCalls):
         record = self._record(name)
         self._switch(name, disabled=False)
         with self._lock:
-            if record.state == "disabled" and not self._blocked(record):
-                record.breaker = type(record.breaker)()
-                record.overdue.clear()
-                load(record, self._manager)
-                self._admit(record)
+            wanted = record.state == "disabled" and not self._blocked(record)
+            if wanted:
+                # What an earlier life of it left behind, such as a call that hangs, is not held against the new one.
+                record = self._records[name] = self._new_record(record.candidate)
+        if wanted:
+            self._load([record])
+            with self._lock:
+                self._admit(self._records[name])
         self._notify()
-        return record.view()
+        return self._records[name].view()
 
     def disable(self, name: str) -> PluginView:
         record = self._record(name)
@@ -129,6 +120,32 @@ class Plugins(HookCalls):
         with self._lock:
             for record in self._records.values():
                 self._retire(record)
+
+    def _new_record(self, candidate: Candidate) -> PluginRecord:
+        return PluginRecord(candidate, self._clock, redact=self._redacted)
+
+    def _redacted(self, text: str) -> str:
+        return redact(text, (*self._known_secrets(), *self._own_secrets))
+
+    def _load(self, records: builtins.list[PluginRecord]) -> None:
+        """Load them side by side; one that does not come back in time is given up."""
+        threads = []
+        for record in records:
+            record.fail("It is still loading.")
+            thread = threading.Thread(
+                target=load, args=(record, self._manager), name=f"load:{record.name}", daemon=True
+            )
+            thread.start()
+            threads.append(thread)
+        until = time.monotonic() + LOAD_SECONDS
+        for record, thread in zip(records, threads, strict=True):
+            thread.join(max(until - time.monotonic(), 0.0))
+            if thread.is_alive():
+                # The thread may end later and touch its record: the host goes on with another one.
+                stuck = self._new_record(record.candidate)
+                stuck.fail(f"It did not finish loading within {LOAD_SECONDS:g} s.", "Update or uninstall the plugin.")
+                stuck.note_failure("load", stuck.error or "")
+                self._records[record.name] = stuck
 
     def on_change(self, listener: Callable[[], object]) -> None:
         """Call `listener` after plugins were loaded or switched."""
@@ -215,6 +232,7 @@ class Plugins(HookCalls):
             record.state, record.error = "needs-config", f"Its settings are not complete: {wrong.rstrip('.')}."
             record.hint = "Fill them in on the Plugins page."
         else:
+            self._own_secrets |= secret_values(self._loaded_configs[record.name])
             if record.state == "needs-config":
                 record.state, record.error, record.hint = "ready", None, None
 
@@ -256,6 +274,8 @@ class Plugins(HookCalls):
         if listener is not None:
             listener.close()
         self._loaded_configs.pop(record.name, None)
+        for stream in list(record.streams):
+            stream.close()
         self._admitted.discard(record.name)
         unload(record, self._manager)
 

@@ -34,6 +34,7 @@ class PluginStream(Generic[E]):
         self._ended = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, args=(start,), name=f"{record.name}:{hook}", daemon=True)
+        record.streams.add(self)
         self._thread.start()
 
     def take(self, timeout: float | None = None) -> list[E] | None:
@@ -88,7 +89,7 @@ class PluginStream(Generic[E]):
                 iterator.close()
             self._record.breaker.record(ok=True)
         except MoorageError as raised:
-            error = raised
+            error = self._record.cleaned(raised)
             self._record.breaker.record(ok=True)
         except BaseException as raised:  # noqa: BLE001 - the border to plugin code
             # A generator that is cut off mid-read may raise anything: that is no fault of the plugin.
