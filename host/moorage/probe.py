@@ -25,8 +25,13 @@ SECONDS = 120.0
 STEP_SECONDS = 0.25
 
 
-def probe(plugins: Plugins, provider: Provider, *, stopped: Callable[[], bool] = lambda: False) -> TestResult:
-    """Takes the same path as a chat with a short answer, so that it costs next to nothing. `stopped` ends it early."""
+def probe(
+    plugins: Plugins, provider: Provider, context_length: int, *, stopped: Callable[[], bool] = lambda: False
+) -> TestResult:
+    """Takes the same path as a chat with a short answer, so that it costs next to nothing. `stopped` ends it early.
+
+    `context_length` is the person's setting, in tokens.
+    """
     started = time.monotonic()
     reply, thought, finished = "", False, False
     tokens: int | None = None
@@ -43,12 +48,20 @@ def probe(plugins: Plugins, provider: Provider, *, stopped: Callable[[], bool] =
         )
 
     if not provider.model:
-        return result(TestError(part="model", message="No model is chosen.", hint="Choose a model and test again."))
+        try:
+            provider = provider.model_copy(update={"model": _first_model(plugins, provider)})
+        except MoorageError as error:
+            return result(TestError(part=error.part, message=str(error), hint=error.hint))
+    if not provider.model:
+        return result(
+            TestError(part="model", message="There is no model to test with.", hint="Install one, or name one.")
+        )
     request = CompletionRequest(
         provider=provider,
         model=provider.model,
         messages=(ChatMessage(role="user", content=PROMPT),),
         max_tokens=MAX_TOKENS,
+        context_length=context_length,
     )
     try:
         stream = plugins.complete(request)
@@ -78,3 +91,11 @@ def probe(plugins: Plugins, provider: Provider, *, stopped: Callable[[], bool] =
         return result(None)
     message = "The model ended without a word." if finished else "No complete answer came."
     return result(TestError(part="answer", message=message, hint="Try another model, or look at the service itself."))
+
+
+def _first_model(plugins: Plugins, provider: Provider) -> str | None:
+    """A model to test with, where none is chosen: the first of those that the endpoint offers for chats."""
+    for model in plugins.list_models(provider):
+        if model.capabilities is None or "completion" in model.capabilities:
+            return model.name
+    return None

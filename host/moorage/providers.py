@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -45,7 +45,14 @@ class Providers:
     """`host.providers`."""
 
     def __init__(
-        self, store: Store, configs: Configs, plugins: Plugins, events: EventBus, clock: Clock, new_id: NewId
+        self,
+        store: Store,
+        configs: Configs,
+        plugins: Plugins,
+        events: EventBus,
+        clock: Clock,
+        new_id: NewId,
+        context_length: Callable[[], int],
     ) -> None:
         self._documents = store.collection("providers", SavedProvider)
         self._uses = store.collection("provider_uses", ProviderUse)
@@ -54,6 +61,7 @@ class Providers:
         self._events = events
         self._clock = clock
         self._new_id = new_id
+        self._context_length = context_length
         self._lock = threading.RLock()
         self._found: tuple[ProviderDraft, ...] = ()
 
@@ -192,7 +200,11 @@ class Providers:
             provider = self.inline(type, config or {})
         else:
             raise InvalidInput("Say what to test.", errors=(FieldError("type", "is required without an id"),))
-        return probe(self._plugins, provider)
+        return probe(self._plugins, provider, self._context_length())
+
+    def names(self) -> dict[str, str]:
+        """Id to name of all saved providers, also of those whose plugin is off."""
+        return {saved.id: saved.name for saved in self._documents.list()}
 
     def targets(self) -> builtins.list[SavedProvider]:
         """The saved providers that can install models."""

@@ -52,7 +52,7 @@ BADGES: Mapping[str, Badge] = MappingProxyType(
         "ok": Badge("ok", "ok", "Works"),
         "reachable": Badge("ok", "ok", "Reachable"),
         "unreachable": Badge("danger", "error", "Not reachable"),
-        "unavailable": Badge("danger", "error", "Plugin missing"),
+        "unavailable": Badge("attention", "pause", "Plugin is off"),
         "untested": Badge("neutral", "help", "Not tested"),
         "loaded": Badge("info", "memory", "Loaded"),
     }

@@ -26,6 +26,7 @@ def prepare(app: Flask) -> None:
     """What every page needs: formats and pictures, theme and status for the frame, and pages for errors."""
     templating.prepare(app.jinja_env, now=lambda: datetime.now(UTC), zone=_zone)
     app.jinja_env.globals.update(
+        users_of=_users_of,
         proofs_of=lambda proofs, target: {name: proof for (at, name), proof in proofs.items() if at == target},
         provider_options=lambda providers: [(item.id, item.name) for item in providers],
         type_options=lambda types: [(item.type, item.label) for item in types],
@@ -41,6 +42,14 @@ def prepare(app: Flask) -> None:
 def error_page(error: MoorageError) -> str:
     """A page that says what happened and what to do next."""
     return render_template("pages/error.html", active="", title=error.title, detail=str(error), hint=error.hint)
+
+
+def _users_of(provider: str) -> dict[str, list[str]]:
+    """The names of the agents that use each model of a saved provider."""
+    users: dict[str, list[str]] = {}
+    for agent in host().agents.using(provider):
+        users.setdefault(agent.llm.model or "", []).append(agent.name)
+    return users
 
 
 def _zone() -> tzinfo:

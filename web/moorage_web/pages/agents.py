@@ -27,7 +27,7 @@ def agents() -> ResponseReturnValue:
 @pages.get("/agents/new")
 def new() -> ResponseReturnValue:
     llm = {key: request.args[key] for key in ("provider", "type", "model") if request.args.get(key)}
-    return _form(None, {"llm": llm, "tools": ["current_time"]})
+    return _form(None, {"llm": llm, "tools": []})
 
 
 @pages.post("/agents")

@@ -28,13 +28,15 @@ SECTIONS = (
 def installs() -> ResponseReturnValue:
     if fragment() == "row":
         return _row(host().installs.get(request.args.get("id", "")))
-    return _page()
+    return _page(template="fragments/install_sections.html" if fragment() == "sections" else "pages/installs.html")
 
 
 @pages.get("/installs/<id>")
 def install(id: str) -> ResponseReturnValue:
     found = host().installs.get(id)
-    return render_template("pages/install.html", active="installs", install=found, target_names=host().local.names())
+    return render_template(
+        "pages/install.html", active="installs", install=found, target_names=host().providers.names()
+    )
 
 
 @pages.post("/installs")
@@ -67,19 +69,19 @@ def change(id: str, act: str) -> ResponseReturnValue:
     return redirect("/installs", 303)
 
 
-def _page(error: MoorageError | None = None) -> str:
+def _page(error: MoorageError | None = None, template: str = "pages/installs.html") -> str:
     sections = []
     for title, states in SECTIONS:
         page = host().installs.list(states, limit=50, cursor=request.args.get("cursor") if title == "History" else None)
         items = sorted(page.items, key=lambda item: item.order) if title == "Queue" else page.items
         sections.append((title, items, page.next))
     return render_template(
-        "pages/installs.html", active="installs", sections=sections, target_names=host().local.names(), error=error
+        template, active="installs", sections=sections, target_names=host().providers.names(), error=error
     )
 
 
 def _row(install: Install) -> str:
-    name = host().local.names().get(install.target, install.target)
+    name = host().providers.names().get(install.target, install.target)
     return render_template("fragments/install.html", install=install, target_name=name)
 
 

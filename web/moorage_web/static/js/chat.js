@@ -139,6 +139,7 @@ async function send(text) {
   thread.append(mine);
   following = true;
   const answer = new Answer();
+  const first = !form.dataset.conversation;
   begun = stopWanted = false;
   setAnswering(true);
   try {
@@ -158,7 +159,22 @@ async function send(text) {
   }
   await answer.settle();
   setAnswering(false);
+  if (first && form.dataset.conversation) await keepInStep();
   document.getElementById("announce").textContent = form.dataset.ended;
+}
+
+/** A conversation that has just begun gets its title, and its place in the list. */
+async function keepInStep() {
+  document.getElementById("chat-with")?.remove();
+  try {
+    const page = await fetchFragment(`/chat/${form.dataset.conversation}`);
+    for (const part of [".page-header", "nav.side"]) {
+      const fresh = page.querySelector(part);
+      if (fresh) document.querySelector(part)?.replaceWith(fresh);
+    }
+  } catch {
+    // The next page has it.
+  }
 }
 
 /** A message that was not taken goes back to where it was typed. */
