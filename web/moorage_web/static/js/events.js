@@ -23,7 +23,10 @@ function open() {
 }
 
 function refreshAll() {
-  for (const element of document.querySelectorAll("[data-live][data-src]")) refreshSoon(element.dataset.src);
+  for (const element of document.querySelectorAll("[data-live][data-src]")) {
+    // What stands in a live part comes with it.
+    if (!element.parentElement.closest("[data-live][data-src]")) refreshSoon(element.dataset.src);
+  }
 }
 
 function heard(message) {
