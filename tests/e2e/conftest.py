@@ -8,21 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser import chromium, launched
-from tests.conftest import CI
 from tests.site import Site, site
 from tests.world import TOKEN, World
 from tests.world import world as make_world
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if chromium() is None:
-        if CI:
-            pytest.fail("Chromium is missing; make test installs it")
-        pytest.skip("no Chromium on this machine")
-    with launched() as running:
-        yield running
 
 
 @pytest.fixture

@@ -42,12 +42,16 @@ function heard(message) {
 
 function refreshSoon(src) {
   const last = due.get(src) ?? { at: 0 };
-  if (last.timer) return;
+  if (last.timer) {
+    last.again = last.asking; // what is on its way may be from before this event
+    return;
+  }
   last.timer = setTimeout(() => refresh(src, last), Math.max(0, last.at + PACE - Date.now()));
   due.set(src, last);
 }
 
 async function refresh(src, entry) {
+  entry.asking = true;
   const before = new Map([...document.querySelectorAll("[data-say]")].map((item) => [item.id, item.dataset.say]));
   try {
     for (const element of place(await fetchFragment(src))) {
@@ -57,8 +61,9 @@ async function refresh(src, entry) {
   } catch {
     // The next event asks again; what is on the page is still what was true last.
   } finally {
-    entry.at = Date.now();
-    entry.timer = undefined;
+    const { again } = entry;
+    Object.assign(entry, { at: Date.now(), timer: undefined, asking: false, again: false });
+    if (again) refreshSoon(src);
   }
 }
 
