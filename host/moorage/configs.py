@@ -98,6 +98,8 @@ class Configs:
         ]
         new = {key: SecretStr(values[key].strip()) for key in secret if isinstance(values.get(key), str)}
         new = {key: value for key, value in new.items() if value.get_secret_value()}
+        for value in new.values():
+            self._secrets.notice(value.get_secret_value())  # tried now, saved perhaps never: still not to be shown
         removed = [key for key in secret if key in values and values[key] in (None, "")]
         errors += _endpoint_errors(model, plain, prefix)
         if errors:

@@ -103,6 +103,10 @@ class SecretStore:
             others = {name: entries for name, entries in self._entries.items() if name != owner}
             self._write({**others, owner: left} if left else others)
 
+    def notice(self, value: str) -> None:
+        """Remember a secret that is not kept here, such as one that is tried before it is saved."""
+        self._known.add(value)
+
     def known_values(self) -> Iterable[str]:
         """Every secret this process has seen, for taking them out of logs."""
         return tuple(self._known)

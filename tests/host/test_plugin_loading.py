@@ -424,3 +424,90 @@ def test_a_preset_comes_with_its_plugin(make_host: MakeHost, tmp_path: Path) -> 
     host.plugins.disable("llamacpp")
     host.plugins.enable("llamacpp")
     assert [item.id for item in host.providers.list().items] == ["builtin"]
+
+
+class Slow:
+    """A plugin whose import waits from the second time on; `closed` tells that it was let go again."""
+
+    def __init__(self) -> None:
+        self.waits = False
+        self.entered = threading.Event()
+        self.release = threading.Event()
+        self.closed = threading.Event()
+        self.candidate = Candidate(name="slow", api_version=1, load=self.load)
+
+    def load(self) -> object:
+        if self.waits:
+            self.entered.set()
+            threading.current_thread().name = "hang-import"
+            self.release.wait(30)
+        made = module(register_provider=good_provider)
+        made.close = self.closed.set  # type: ignore[attr-defined]
+        return made
+
+
+def test_switched_off_while_it_loads_it_stays_off(tmp_path: Path) -> None:
+    slow = Slow()
+    with Host.open(Settings(home=tmp_path), discover=lambda: [slow.candidate], environment={}) as host:
+        host.plugins.disable("slow")
+        slow.waits = True
+        slow.closed.clear()
+        enabling = threading.Thread(target=host.plugins.enable, args=("slow",))
+        enabling.start()
+        assert slow.entered.wait(5)
+        assert host.plugins.disable("slow").state == "disabled"
+        slow.release.set()
+        enabling.join(5)
+        assert slow.closed.wait(5)
+        assert state(host, "slow")[0] == "disabled"
+        assert "good" not in host.plugins.specs()
+        assert host.plugins.enable("slow").state == "ready"
+
+
+def test_given_up_it_can_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+    with Host.open(Settings(home=tmp_path), discover=lambda: [slow.candidate], environment={}) as host:
+        host.plugins.disable("slow")
+        slow.waits = True
+        slow.closed.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("moorage.plugins.registry.LOAD_SECONDS", 0.05)
+            assert "did not finish loading" in (host.plugins.enable("slow").error or "")
+        slow.release.set()
+        assert slow.closed.wait(5), "what came too late is let go"
+        host.plugins.disable("slow")
+        assert host.plugins.enable("slow").state == "ready"
+
+
+def test_a_key_that_is_only_tried_is_shown_to_nobody(make_host: MakeHost) -> None:
+    def complete(request: CompletionRequest) -> Iterator[Any]:
+        yield from ()
+        raise RuntimeError(f"401 for {request.provider.config.api_key.get_secret_value()}")
+
+    def specs() -> list[ProviderSpec]:
+        return [ProviderSpec(type="secretive", label="S", config=Secretive)]
+
+    host = make_host(plugins={"secretive": module(register_provider=specs, complete=complete)}, only=True)
+    result = host.providers.test(type="secretive", config={"apiKey": KEY}).model_dump_json()
+    assert "401 for" in result
+    assert KEY not in result + host.plugins.get("secretive").model_dump_json()
+
+
+def test_disabling_ends_also_a_stream_that_does_not_hear_it(make_host: MakeHost) -> None:
+    release = threading.Event()
+
+    def complete(request: CompletionRequest) -> Iterator[Any]:
+        threading.current_thread().name = "hang-complete"
+        yield TextDelta("more")
+        release.wait(30)
+
+    host = make_host(plugins={"good": module(register_provider=good_provider, complete=complete)}, only=True)
+    agent = host.agents.create({"name": "A", "llm": {"type": "good", "model": "m"}})
+    events = []
+    for batch in host.chat.send(agent.id, "Hi").run():
+        events += batch
+        if any(event.type == "text" for event in batch):
+            host.plugins.disable("good")
+    release.set()
+    assert [event.type for event in events[-2:]] == ["error", "end"]
+    assert "was switched off" in events[-2].data["detail"]

@@ -28,11 +28,13 @@ def new_manager() -> pluggy.PluginManager:
     return manager
 
 
-def load(record: PluginRecord, manager: pluggy.PluginManager) -> None:
+def load(record: PluginRecord) -> None:
     """Bring `record` to ready, failed or incompatible; the caller decides on needs-config.
 
-    Runs on a thread of its own, so it must not touch anything but the record and (briefly) the manager.
+    Runs on a thread of its own, which may hang, so it touches nothing but the record. Each start has a manager of its
+    own: one that comes late cannot stand in the way of the next.
     """
+    manager = new_manager()
     candidate = record.candidate
     if not candidate.valid_name:
         record.fail(f"The name {candidate.name!r} is not allowed.", "Use lower-case letters, digits and hyphens.")
@@ -60,11 +62,11 @@ def load(record: PluginRecord, manager: pluggy.PluginManager) -> None:
         record.fail(message, "Its traceback is below. Update, fix or uninstall the plugin.")
         record.note_failure("load", message, error)
     if record.state != "ready":
-        unload(record, manager)
+        unload(record)
         log.warning("plugin %s: %s", record.name, record.error)
 
 
-def unload(record: PluginRecord, manager: pluggy.PluginManager) -> None:
+def unload(record: PluginRecord) -> None:
     """Forget everything the plugin registered, and let it clean up if it wants to (`close()`)."""
     if record.plugin is not None:
         close = getattr(record.plugin, "close", None)
@@ -73,8 +75,6 @@ def unload(record: PluginRecord, manager: pluggy.PluginManager) -> None:
                 run_bounded(close, 5.0, f"{record.name}:close")
             except (Overdue, Exception) as error:  # noqa: BLE001 - closing must not fail for one plugin
                 record.note_failure("close", f"{type(error).__name__}: {error}", error)
-    if manager.has_plugin(record.name):
-        manager.unregister(name=record.name)
     record.plugin, record.hooks, record.config_model = None, {}, None
     record.specs, record.tools, record.catalog = (), (), {}
 

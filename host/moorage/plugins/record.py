@@ -8,19 +8,24 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from weakref import WeakSet
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from moorage.clock import Clock
-from moorage.errors import MoorageError
+from moorage.errors import FieldError, InvalidInput, MoorageError, PluginFailed
 from moorage.models import CatalogEntry, PluginFailure, PluginState, PluginView, ProviderSpec, Tool
 from moorage.plugins.discovery import Candidate
 
 E = TypeVar("E", bound=MoorageError)
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = 30.0
+
+
+class Running(Protocol):
+    """A stream of the plugin, which goes on until it is closed."""
+
+    def close(self, reason: MoorageError | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,10 @@ class Breaker:
 
 @dataclass
 class PluginRecord:
-    """One plugin of this host. Changed by the registry under its lock; failures are appended from any thread."""
+    """One start of one plugin of this host.
+
+    Changed by the registry under its lock; failures and streams come and go on any thread.
+    """
 
     candidate: Candidate
     clock: Clock
@@ -78,8 +86,10 @@ class PluginRecord:
     failures: deque[PluginFailure] = field(default_factory=lambda: deque(maxlen=20))
     breaker: Breaker = field(default_factory=Breaker)
     overdue: set[int] = field(default_factory=set)
-    streams: WeakSet[Any] = field(default_factory=WeakSet)  # generators that run now
     redact: Callable[[str], str] = str  # a plugin may put its key into an exception; no error may show it
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _running: set[Running] = field(default_factory=set)
+    _retired: bool = False
 
     @property
     def name(self) -> str:
@@ -90,7 +100,8 @@ class PluginRecord:
         return self.state == "ready"
 
     def fail(self, message: str, hint: str | None = None) -> None:
-        self.state, self.error, self.hint = "failed", message, hint
+        self.state, self.error = "failed", self.redact(message)
+        self.hint = self.redact(hint) if hint is not None else None
 
     def note_failure(self, hook: str, message: str, error: BaseException | None = None) -> None:
         trace = "".join(traceback.format_exception(error)) if error is not None else None
@@ -102,7 +113,44 @@ class PluginRecord:
         error.args = tuple(self.redact(part) if isinstance(part, str) else part for part in error.args)
         if error.hint is not None:
             error.hint = self.redact(error.hint)
+        if isinstance(error, InvalidInput):
+            error.errors = tuple(FieldError(item.field, self.redact(item.message)) for item in error.errors)
         return error
+
+    def attach(self, stream: Running) -> None:
+        """Remember a stream that begins; PluginFailed where the plugin was switched off in the meantime."""
+        with self._lock:
+            if self._retired:
+                raise self._switched_off()
+            self._running.add(stream)
+
+    def detach(self, stream: Running) -> None:
+        with self._lock:
+            self._running.discard(stream)
+
+    def retire(self) -> None:
+        """Close what runs, and let nothing begin any more."""
+        with self._lock:
+            self._retired = True
+            running, self._running = self._running, set()
+        for stream in running:
+            stream.close(self._switched_off())
+
+    def successor(self) -> PluginRecord:
+        """A record for the next start: a call or an import that still holds this one cannot touch it."""
+        return PluginRecord(
+            self.candidate,
+            self.clock,
+            title=self.title,
+            version=self.version,
+            failures=self.failures,
+            redact=self.redact,
+        )
+
+    def _switched_off(self) -> PluginFailed:
+        return PluginFailed(
+            self.name, f"The plugin {self.name} was switched off.", hint="Enable it on the Plugins page to go on."
+        )
 
     def view(self) -> PluginView:
         return PluginView(

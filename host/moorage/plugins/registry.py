@@ -27,7 +27,7 @@ from moorage.models import (
 from moorage.plugins.discovery import Candidate, Discover
 from moorage.plugins.hooks import HookCalls
 from moorage.plugins.listener import Listener
-from moorage.plugins.loader import load, new_manager, unload
+from moorage.plugins.loader import load, unload
 from moorage.plugins.plugin_config import PluginConfigs
 from moorage.plugins.record import PluginRecord
 from moorage.settings import Settings
@@ -65,10 +65,10 @@ class Plugins(HookCalls):
         self._events = events
         self._clock = clock
         self._discover = discover
-        self._manager = new_manager()
         self._lock = threading.RLock()
         self._listeners: dict[str, Listener] = {}
         self._admitted: set[str] = set()
+        self._closed = False
         self._known_secrets = known_secrets
         self._own_secrets: set[str] = set()
         self._changed: builtins.list[Callable[[], object]] = []
@@ -95,22 +95,27 @@ class Plugins(HookCalls):
         record = self._record(name)
         self._switch(name, disabled=False)
         with self._lock:
-            wanted = record.state == "disabled" and not self._blocked(record)
+            record = self._records[name]
+            wanted = record.state == "disabled" and not self._blocked(record) and not self._closed
             if wanted:
                 # What an earlier life of it left behind, such as a call that hangs, is not held against the new one.
-                record = self._records[name] = self._new_record(record.candidate)
+                record = self._records[name] = record.successor()
+                record.fail("It is still loading.")
         if wanted:
-            self._load([record])
+            self._load([record])  # without the lock: this runs the plugin's own code, which may hang
             with self._lock:
-                self._admit(self._records[name])
+                record = self._records[name]
+                if record.state != "disabled" and not self._closed:
+                    self._admit(record)
         self._notify()
         return self._records[name].view()
 
     def disable(self, name: str) -> PluginView:
-        record = self._record(name)
+        self._record(name)
         self._switch(name, disabled=True)
         with self._lock:
-            self._retire(record)
+            self._retire(self._records[name])
+            record = self._records[name] = self._records[name].successor()
             record.state, record.error = "disabled", "A person switched it off."
             record.hint = "Enable it to use it again."
         self._notify()
@@ -118,6 +123,7 @@ class Plugins(HookCalls):
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             for record in self._records.values():
                 self._retire(record)
 
@@ -132,20 +138,26 @@ class Plugins(HookCalls):
         threads = []
         for record in records:
             record.fail("It is still loading.")
-            thread = threading.Thread(
-                target=load, args=(record, self._manager), name=f"load:{record.name}", daemon=True
-            )
+            thread = threading.Thread(target=self._load_one, args=(record,), name=f"load:{record.name}", daemon=True)
             thread.start()
             threads.append(thread)
         until = time.monotonic() + LOAD_SECONDS
         for record, thread in zip(records, threads, strict=True):
             thread.join(max(until - time.monotonic(), 0.0))
-            if thread.is_alive():
-                # The thread may end later and touch its record: the host goes on with another one.
-                stuck = self._new_record(record.candidate)
-                stuck.fail(f"It did not finish loading within {LOAD_SECONDS:g} s.", "Update or uninstall the plugin.")
-                stuck.note_failure("load", stuck.error or "")
-                self._records[record.name] = stuck
+            with self._lock:
+                if thread.is_alive() and self._records[record.name] is record:
+                    # The thread may end later and touch its record: the host goes on with another one.
+                    stuck = self._records[record.name] = record.successor()
+                    message = f"It did not finish loading within {LOAD_SECONDS:g} s."
+                    stuck.fail(message, "Update or uninstall the plugin.")
+                    stuck.note_failure("load", message)
+
+    def _load_one(self, record: PluginRecord) -> None:
+        load(record)
+        with self._lock:
+            late = self._closed or self._records[record.name] is not record
+        if late:  # given up, or switched off in the meantime
+            unload(record)
 
     def on_change(self, listener: Callable[[], object]) -> None:
         """Call `listener` after plugins were loaded or switched."""
@@ -244,7 +256,7 @@ class Plugins(HookCalls):
             taken |= {tool.name for tool in other.tools} & {tool.name for tool in record.tools}
             if taken:
                 names = ", ".join(sorted(taken))
-                unload(record, self._manager)
+                unload(record)
                 record.fail(f"{names} is registered by the plugin {other.name} already.", "Remove one of the two.")
                 return
 
@@ -274,10 +286,9 @@ class Plugins(HookCalls):
         if listener is not None:
             listener.close()
         self._loaded_configs.pop(record.name, None)
-        for stream in list(record.streams):
-            stream.close()
+        record.retire()
         self._admitted.discard(record.name)
-        unload(record, self._manager)
+        unload(record)
 
     def _switch(self, name: str, *, disabled: bool) -> None:
         switch = self._switches.get(name) or PluginSwitch(id=name, disabled=not disabled)

@@ -33,28 +33,30 @@ class PluginStream(Generic[E]):
         self._closed = False
         self._ended = False
         self._error: BaseException | None = None
+        self._reason: MoorageError | None = None
         self._thread = threading.Thread(target=self._read, args=(start,), name=f"{record.name}:{hook}", daemon=True)
-        record.streams.add(self)
+        record.attach(self)
         self._thread.start()
 
     def take(self, timeout: float | None = None) -> list[E] | None:
         """All events that are ready, waiting up to `timeout` seconds for the first.
 
         An empty list after the time-out, None at the end. Raises the generator's error when its events are consumed:
-        an error of `moorage.errors` as it is, anything else as PluginFailed, and Cancelled after `close`.
+        an error of `moorage.errors` without keys, anything else as PluginFailed. After `close` it raises the reason, or
+        Cancelled, also while the plugin has not heard of it yet.
         """
         with self._changed:
-            if not self._events and not self._ended:
+            if not self._events and not self._ended and not self._closed:
                 self._changed.wait(timeout)
             if self._events:
                 batch = list(self._events)
                 self._events.clear()
                 self._changed.notify_all()
                 return batch
+            if self._closed:
+                raise self._reason or Cancelled("It was stopped.")
             if not self._ended:
                 return []
-            if self._closed:
-                raise Cancelled("It was stopped.")
             if self._error is not None:
                 raise self._error
             return None
@@ -63,11 +65,13 @@ class PluginStream(Generic[E]):
         while (batch := self.take()) is not None:
             yield from batch
 
-    def close(self) -> None:
-        """Stop the plugin: from any thread, at any moment, without waiting for it."""
+    def close(self, reason: MoorageError | None = None) -> None:
+        """Stop the plugin: from any thread, at any moment, without waiting for it. `take` raises the reason."""
         with self._changed:
             already = self._closed
             self._closed = True
+            if not already:
+                self._reason = reason
             self._changed.notify_all()
         if not already and not self._ended:
             self._cancel()
@@ -94,6 +98,7 @@ class PluginStream(Generic[E]):
         except BaseException as raised:  # noqa: BLE001 - the border to plugin code
             # A generator that is cut off mid-read may raise anything: that is no fault of the plugin.
             error = raised if self._closed else plugin_bug(self._record, self._hook, raised)
+        self._record.detach(self)
         with self._changed:
             self._error = error
             self._ended = True
