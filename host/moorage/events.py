@@ -38,7 +38,7 @@ EventType = Literal[
 
 
 class Event(Model):
-    """What happened: `about` is the id of the thing, `data` a few plain facts. `id` counts up within one process."""
+    """What happened: `about` is the id of the thing, `data` a few plain facts. `id` counts up, also over restarts."""
 
     id: int
     type: EventType
@@ -90,7 +90,8 @@ class EventBus:
     def __init__(self, clock: Callable[[], Time], replay: int = 1000) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._next_id = 1
+        # From the time in ms: an id of this process is above all those of a process before it.
+        self._next_id = int(clock().timestamp() * 1000)
         self._recent: deque[Event] = deque(maxlen=replay)
         self._subscriptions: list[Subscription] = []
         self._counts: Counter[str] = Counter()
@@ -110,7 +111,7 @@ class EventBus:
         """A subscription to what comes, preceded by the kept events with an id above `after` when it is given."""
         subscription = Subscription(self, size)
         with self._lock:
-            # An id from before a restart is above all of ours: then everything kept is news.
+            # An id above all of ours is from before the machine's clock was set back: everything kept is news.
             if after is not None:
                 for event in self._recent:
                     if event.id > after or after >= self._next_id:

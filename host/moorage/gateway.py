@@ -6,7 +6,7 @@ the whole conversation each time.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -37,6 +37,7 @@ from moorage.providers import Providers
 from moorage.tools import Tools
 
 AGENT = "agent"
+PATIENCE = 3.0  # seconds that a list of models waits for the targets
 
 
 class Completion(Protocol):
@@ -53,7 +54,14 @@ class Gateway:
     """`host.gateway`."""
 
     def __init__(
-        self, agents: Agents, providers: Providers, plugins: Plugins, local: LocalModels, tools: Tools, clock: Clock
+        self,
+        agents: Agents,
+        providers: Providers,
+        plugins: Plugins,
+        local: LocalModels,
+        tools: Tools,
+        clock: Clock,
+        context_length: Callable[[], int],
     ) -> None:
         self._agents = agents
         self._providers = providers
@@ -61,6 +69,7 @@ class Gateway:
         self._local = local
         self._tools = tools
         self._clock = clock
+        self._context_length = context_length
 
     def models(self) -> tuple[GatewayModel, ...]:
         """Every agent, every saved provider's own model, and what is installed on the targets that answer."""
@@ -70,7 +79,7 @@ class Gateway:
             )
             for agent in self._agents.list().items
         }
-        installed = {target.target: [model.name for model in target.models] for target in self._local.targets()}
+        installed = {target.target: [model.name for model in target.models] for target in self._local.targets(PATIENCE)}
         for view in self._providers.list().items:
             names = [view.model] if view.model else []
             for name in dict.fromkeys([*names, *installed.get(view.id, ())]):
@@ -84,10 +93,10 @@ class Gateway:
         if slug == AGENT:
             agent = self._agent(name)
             return GatewayModel(id=id, owner=AGENT, description=agent.name, created_at=agent.created_at)
-        for view in self._providers.list().items:
-            if view.slug == slug:
-                return GatewayModel(id=id, owner=view.type, description=view.name, created_at=view.created_at)
-        raise _no_model(id)
+        saved = self._providers.with_slug(slug)
+        if saved is None:
+            raise _no_model(id)
+        return GatewayModel(id=id, owner=saved.type, description=saved.name, created_at=saved.created_at)
 
     def complete(
         self,
@@ -122,10 +131,14 @@ class Gateway:
             tools=own or tuple(tools),
             options=self._options(provider.type, given),
             max_tokens=max_tokens,
+            context_length=self._context_length(),
         )
-        if provider.id:
-            self._providers.mark_used(provider.id)
-        return _AgentLoop(self._plugins, request, self._clock) if own else self._plugins.complete(request)
+        completion: Completion = (
+            _AgentLoop(self._plugins, request, self._clock) if own else self._plugins.complete(request)
+        )
+        if not provider.id:
+            return completion
+        return _Noticed(completion, lambda: self._providers.mark_used(provider.id))
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -154,6 +167,21 @@ class Gateway:
             return model.model_validate({names[name]: value for name, value in given.items()})
         except ValidationError as error:
             raise InvalidInput("Some options are not valid.", errors=field_errors(error)) from None
+
+
+class _Noticed:
+    """A completion that tells when its answer has come to its end."""
+
+    def __init__(self, completion: Completion, answered: Callable[[], None]) -> None:
+        self._completion = completion
+        self._answered = answered
+        self.close = completion.close
+
+    def take(self, timeout: float | None = None) -> list[CompletionEvent] | None:
+        batch = self._completion.take(timeout)
+        if any(isinstance(event, Finish) for event in batch or ()):
+            self._answered()
+        return batch
 
 
 class _AgentLoop:
@@ -197,22 +225,23 @@ class _AgentLoop:
     def _run(self) -> Generator[list[CompletionEvent], None, None]:
         tokens = [0, 0]
         for batch in self._turn.run():
-            yield [event for item in batch for event in _translated(item, tokens)]
+            events = [event for item in batch for event in self._translated(item, tokens)]
+            if events or not batch:  # what says nothing here, such as the start, must not pass for an answer
+                yield events
 
-
-def _translated(event: ChatEvent, tokens: list[int]) -> Iterator[CompletionEvent]:
-    if event.type == "text":
-        yield TextDelta(event.data["delta"])
-    elif event.type == "reasoning":
-        yield ReasoningDelta(event.data["delta"])
-    elif event.type == "usage":
-        tokens[0] += event.data["inputTokens"] or 0
-        tokens[1] += event.data["outputTokens"] or 0
-    elif event.type == "error":
-        raise RemoteError(event.data["detail"], hint=event.data["hint"])
-    elif event.type == "end":
-        yield Usage(tokens[0], tokens[1])
-        yield Finish("stop" if event.data["state"] == "complete" else "length")
+    def _translated(self, event: ChatEvent, tokens: list[int]) -> Iterator[CompletionEvent]:
+        if event.type == "text":
+            yield TextDelta(event.data["delta"])
+        elif event.type == "reasoning":
+            yield ReasoningDelta(event.data["delta"])
+        elif event.type == "usage":
+            tokens[0] += event.data["inputTokens"] or 0
+            tokens[1] += event.data["outputTokens"] or 0
+        elif event.type == "error":
+            raise self._turn.failure or RemoteError(event.data["detail"], hint=event.data["hint"])
+        elif event.type == "end":
+            yield Usage(tokens[0], tokens[1])
+            yield Finish("stop" if event.data["state"] == "complete" else "length")
 
 
 def _split(id: str) -> tuple[str, str]:

@@ -67,6 +67,9 @@ class Host:
             current = self.preferences.current
             return ProxySettings(current.proxy, current.no_proxy)
 
+        def context_length() -> int:
+            return self.preferences.current.context_length
+
         self.door = HttpDoor(proxy=proxy, user_agent=f"moorage/{__version__}")
         self.plugins = Plugins(
             settings=settings,
@@ -81,12 +84,9 @@ class Host:
         )
         self.catalog = CatalogService(self.plugins, self.events)
         self.search = Search(self.plugins, self.events)
-        self.providers = Providers(self.store, configs, self.plugins, self.events, clock, new_id)
+        self.providers = Providers(self.store, configs, self.plugins, self.events, clock, new_id, context_length)
         self.tools = Tools(self.plugins, clock, lambda: self.preferences.current.time_zone)
         self.agents = Agents(self.store, configs, self.plugins, self.providers, self.tools, self.events, clock, new_id)
-
-        def context_length() -> int:
-            return self.preferences.current.context_length
 
         self.chat = Chat(
             self.store,
@@ -125,13 +125,14 @@ class Host:
             clock,
             new_id,
             lambda: self.preferences.current.parallel_installs,
+            context_length,
             quiet,
             self.local.forget,
             self.local.lacks,
         )
         self.local.on_removed = self.installs.tidy
         self.preferences.on_change(lambda _: self.installs.settings_changed())
-        self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock)
+        self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock, context_length)
         self.access = Access(self.store, home, settings.access_password(), clock)
         self.health = Health(self.store, home, self.plugins, lambda: self.installs.running)
 

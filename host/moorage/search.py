@@ -96,11 +96,13 @@ class Search:
                 errors=(FieldError("source", f"must be one of {', '.join(known) or 'none: no source is loaded'}"),),
             )
         asked = tuple(dict.fromkeys(sources)) or known
-        cursors = _read_cursor(query.cursor)
-        if cursors is not None:
-            asked = tuple(name for name in asked if name in cursors)
         if not asked:
             raise SearchFailed("There is no source to search.", (), "Enable a plugin that searches for models.")
+        cursors = _read_cursor(query.cursor, known)
+        if cursors is not None:
+            asked = tuple(name for name in asked if name in cursors)
+            if not asked:
+                raise _unknown_cursor()
         queries = [query.model_copy(update={"cursor": cursors[name] if cursors else None}) for name in asked]
         answers = self._ask_all(asked, queries)
         outcome = SearchOutcome(
@@ -205,15 +207,24 @@ def _write_cursor(cursors: dict[str, str]) -> str | None:
     return base64.urlsafe_b64encode(json.dumps(cursors, sort_keys=True).encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str | None) -> dict[str, str] | None:
+def _read_cursor(cursor: str | None, known: Sequence[str]) -> dict[str, str] | None:
+    """The cursor of each source that has more; InvalidInput where one of them is not `known`."""
     if cursor is None:
         return None
     try:
         value = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if isinstance(value, dict) and value and all(isinstance(item, str) for item in value.values()):
+        if (
+            isinstance(value, dict)
+            and value
+            and all(name in known and isinstance(item, str) for name, item in value.items())
+        ):
             return value
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         pass
-    raise InvalidInput(
+    raise _unknown_cursor()
+
+
+def _unknown_cursor() -> InvalidInput:
+    return InvalidInput(
         "This cursor was not made by a search here.", errors=(FieldError("cursor", "is not a cursor of this search"),)
     )

@@ -38,6 +38,7 @@ BODY_LIMIT = 8 * 1024 * 1024 + 1024  # the application refuses less where a rout
 BODY_SECONDS = 30.0
 QUEUED_BYTES = 256 * 1024
 SETTLE_SECONDS = 0.1
+CLIENT_LEFT = "moorage.client_left"  # in the environ: whether nobody waits for the answer any more, () -> bool
 
 
 class AddressInUse(MoorageError):
@@ -67,7 +68,7 @@ def _try(host: str, port: int) -> int:
             taken = error.errno == errno.EADDRINUSE
             raise AddressInUse(
                 f"Moorage cannot listen on {host}:{port}: {error.strerror}.",
-                hint="Another program uses this port. Stop it, or choose another with --port."
+                hint="Another program uses this port. Stop it, or choose another with --port or MOORAGE_PORT."
                 if taken
                 else "Choose an address of this machine with --host, and a port that you may use with --port.",
             ) from None
@@ -167,6 +168,7 @@ class Server:
             return
         response = _Response(asyncio.get_running_loop())
         environ = _environ(scope, body, length)
+        environ[CLIENT_LEFT] = response.has_left
         self._responses.add(response)
         running = asyncio.get_running_loop().run_in_executor(self._pool, response.run, self._app, environ)
         try:
@@ -250,7 +252,21 @@ class _Response:
     # -- on the event loop --------------------------------------------------------------------------------------
 
     async def send(self, proto: Any) -> None:
-        await self._ready.wait()
+        gone = asyncio.ensure_future(proto.client_disconnect())
+        gone.add_done_callback(self._on_gone)
+        try:
+            await self._ready.wait()
+            if self._left:
+                proto.response_empty(503, [])  # for a server that ends: a client that left hears nothing
+            else:
+                await self._deliver(proto)
+        except Exception as error:  # noqa: BLE001 - Granian raises a plain error for a closed connection
+            log.debug("the client left: %s", error)
+        finally:
+            gone.remove_done_callback(self._on_gone)
+            gone.cancel()
+
+    async def _deliver(self, proto: Any) -> None:
         if self._whole:
             proto.response_bytes(self._status, self._headers, self._chunks[0])
             return
@@ -258,25 +274,21 @@ class _Response:
             proto.response_empty(self._status, self._headers)
             return
         transport = proto.response_stream(self._status, self._headers)
-        gone = asyncio.ensure_future(proto.client_disconnect())
-        gone.add_done_callback(lambda _: self._ready.set())
-        try:
-            while not gone.done() and not self._left:
-                self._ready.clear()
-                data = self._take()
-                if data:
-                    await transport.send_bytes(data)
-                elif self._done:
-                    return
-                else:
-                    await self._ready.wait()
-        except Exception as error:  # noqa: BLE001 - Granian raises a plain error for a closed connection
-            log.debug("the client left: %s", error)
-        finally:
-            gone.cancel()
+        while not self._left:
+            self._ready.clear()
+            data = self._take()
+            if data:
+                await transport.send_bytes(data)
+            elif self._done:
+                return
+            else:
+                await self._ready.wait()
+
+    def _on_gone(self, _: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
-        """Cut it off: the server ends."""
+        """Cut it off: the client has left, or the server ends."""
         self.client_left()
         self._ready.set()
 
@@ -287,6 +299,9 @@ class _Response:
             self._size = 0
             self._lock.notify_all()
         return data
+
+    def has_left(self) -> bool:
+        return self._left
 
     def client_left(self) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def numbers(subscription: Subscription) -> list[int]:
         found.append(event.id)
 
 
+def first_ms() -> datetime:
+    """A clock that makes the first event number 1."""
+    return datetime(1970, 1, 1, microsecond=1000, tzinfo=UTC)
+
+
 def publish(bus: EventBus, count: int) -> list[Event]:
     return [bus.publish("settings.saved", "host", number=number) for number in range(count)]
 
@@ -46,7 +52,7 @@ def test_everybody_hears_the_same_in_order() -> None:
 
 
 def test_many_publishers_make_one_order() -> None:
-    bus = EventBus(utc_now)
+    bus = EventBus(first_ms)
     subscription = bus.subscribe()
     threads = [threading.Thread(target=publish, args=(bus, 200)) for _ in range(8)]
     for thread in threads:
@@ -57,7 +63,7 @@ def test_many_publishers_make_one_order() -> None:
 
 
 def test_who_comes_back_misses_nothing_that_is_kept() -> None:
-    bus = EventBus(utc_now, replay=10)
+    bus = EventBus(first_ms, replay=10)
     publish(bus, 4)
     assert numbers(bus.subscribe()) == []
     assert numbers(bus.subscribe(after=0)) == [1, 2, 3, 4]
@@ -68,8 +74,17 @@ def test_who_comes_back_misses_nothing_that_is_kept() -> None:
     assert numbers(bus.subscribe(after=900)) == list(range(15, 25)), "an id of the process before"
 
 
+def test_ids_go_on_after_a_restart() -> None:
+    began = datetime(2026, 5, 21, tzinfo=UTC)
+    before, after = EventBus(lambda: began), EventBus(lambda: began + timedelta(seconds=1))
+    last_seen = publish(before, 2)[-1].id
+    missed = [event.id for event in publish(after, 5)]
+    assert missed[0] > last_seen
+    assert numbers(after.subscribe(after=last_seen)) == missed, "nothing is skipped"
+
+
 def test_a_reader_that_sleeps_delays_nobody_and_loses_the_oldest() -> None:
-    bus = EventBus(utc_now)
+    bus = EventBus(first_ms)
     asleep = bus.subscribe(size=5)
     awake = bus.subscribe()
     began = time.monotonic()
@@ -80,7 +95,7 @@ def test_a_reader_that_sleeps_delays_nobody_and_loses_the_oldest() -> None:
 
 
 def test_the_end_of_the_bus_ends_its_readers() -> None:
-    bus = EventBus(utc_now)
+    bus = EventBus(first_ms)
     subscription = bus.subscribe()
     publish(bus, 2)
     bus.close()

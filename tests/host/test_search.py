@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -57,6 +58,18 @@ def test_one_source_can_be_asked_alone(make_host: MakeHost) -> None:
         host.search.search(SearchQuery(text="x"), ["c"])
     with pytest.raises(InvalidInput):
         host.search.search(SearchQuery(text="x", cursor="forged"))
+
+
+def test_a_cursor_that_no_search_here_made(make_host: MakeHost) -> None:
+    host = hosts(make_host, Source("a"), Source("b"))
+    only_b = host.search.search(SearchQuery(text="x", limit=2), ["b"]).next
+    for text in ("[" * 5000, '{"nowhere": "2"}', '{"a": "2", "nowhere": "2"}', "{}"):
+        forged = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        with pytest.raises(InvalidInput) as raised:
+            host.search.search(SearchQuery(text="x", cursor=forged))
+        assert [error.field for error in raised.value.errors] == ["cursor"]
+    with pytest.raises(InvalidInput):
+        host.search.search(SearchQuery(text="x", cursor=only_b), ["a"])
 
 
 def test_a_failing_source_is_named(make_host: MakeHost) -> None:

@@ -20,6 +20,7 @@ class App:
     """Answers with what it was asked, or streams; `closed` is set when a streamed response was closed."""
 
     def __init__(self) -> None:
+        self.begun = threading.Event()
         self.closed = threading.Event()
         self.seen: list[dict[str, Any]] = []
 
@@ -31,9 +32,21 @@ class App:
         start("200 OK", [("Content-Type", "text/plain")])
         if path == "/stream":
             return self._stream()
+        if path == "/slow":
+            return self._slow(environ["moorage.client_left"])
         if path == "/numbers":
             return (b"%d\n" % number for number in range(20_000))
         return [environ["wsgi.input"].read() or path.encode("latin-1")]
+
+    def _slow(self, left: Callable[[], bool]) -> list[bytes]:
+        """One that works before it answers; `closed` is set when it has heard that nobody waits."""
+        self.begun.set()
+        until = time.monotonic() + 10
+        while time.monotonic() < until and not left():
+            time.sleep(0.02)
+        if left():
+            self.closed.set()
+        return [b"done"]
 
     def _stream(self) -> Iterator[bytes]:
         try:
@@ -128,6 +141,17 @@ def test_a_client_that_leaves_closes_the_response() -> None:
         assert sock.recv(100)
         sock.close()
         assert app.closed.wait(3)
+
+
+def test_the_application_hears_of_a_client_that_leaves_before_the_answer() -> None:
+    app = App()
+    with serving(app) as port:
+        sock = socket.create_connection(("127.0.0.1", port), 5)
+        sock.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert app.begun.wait(3)
+        sock.close()
+        assert app.closed.wait(3)
+        assert get(port, "/quick").endswith(b"/quick")
 
 
 def test_an_application_that_fails_outright() -> None:

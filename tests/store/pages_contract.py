@@ -130,7 +130,9 @@ class PagesContract:
         assert ids(again.query(cursor=cursors[None]).items) == ["t3", "t4", "t5"]
         assert ids(again.query(order_by="rank", cursor=cursors["rank"]).items) == ["t3", "t2", "t1"]
 
-    @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "W10", "!!!", "ä", "bnVsbA", "WyJ0aGluZ3MiXQ", "W1" * 30_000])
+    @pytest.mark.parametrize(
+        "cursor", ["", "x", "AAAA", "W10", "!!!", "ä", "bnVsbA", "WyJ0aGluZ3MiXQ", "W1" * 30_000, "W1tb" * 1250]
+    )
     def test_a_cursor_that_is_none(self, things: Collection[Thing], cursor: str) -> None:
         put(things, Thing(id="a"), Thing(id="b"))
         with pytest.raises(InvalidInput) as caught:

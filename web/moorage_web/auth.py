@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request
@@ -20,6 +21,10 @@ pages = Blueprint("auth", __name__)
 def install(app: Flask, port: int) -> None:
     app.config["SESSION_COOKIE_NAME"] = f"moorage_{port}"  # cookies do not keep ports apart
     app.register_blueprint(pages)
+
+    @app.context_processor
+    def frame() -> dict[str, Any]:
+        return {"has_password": host().access.required}
 
     @app.before_request
     def known() -> AnyResponse | None:

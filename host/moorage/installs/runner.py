@@ -75,6 +75,7 @@ class Run:
         plugins: Plugins,
         downloader: Downloader,
         events: EventBus,
+        context_length: Callable[[], int],
         retry_later: Callable[[str, float], None],
         on_end: Callable[[Run], None],
     ) -> None:
@@ -84,6 +85,7 @@ class Run:
         self._plugins = plugins
         self._downloader = downloader
         self._events = events
+        self._context_length = context_length
         self._retry_later = retry_later
         self._on_end = on_end
         self._speed = Speed()
@@ -159,7 +161,8 @@ class Run:
     def _prove(self, plan: InstallPlan) -> None:
         """One short chat with the new model. A model that cannot answer is installed all the same, with a warning."""
         self._write(phase="proving", completed=self.live.total or plan.bytes, bytes_per_second=None, seconds_left=None)
-        result = probe(self._plugins, plan.target.model_copy(update={"model": plan.name}), stopped=self._stopped.is_set)
+        provider = plan.target.model_copy(update={"model": plan.name})
+        result = probe(self._plugins, provider, self._context_length(), stopped=self._stopped.is_set)
         if self._stopped.is_set():
             self._take_back(plan)
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,8 +40,13 @@ class Schedule:
         self.at(id, self._clock() + timedelta(seconds=seconds))
 
     def drop(self, id: str) -> None:
-        if self._scheduler is not None and self._scheduler.get_job(id) is not None:
-            self._scheduler.remove_job(id)
+        scheduler = self._scheduler
+        if scheduler is None:
+            return
+        from apscheduler.jobstores.base import JobLookupError
+
+        with suppress(JobLookupError):  # it was never set, or has just fired
+            scheduler.remove_job(id)
 
     def close(self) -> None:
         with self._lock:

@@ -39,6 +39,7 @@ class Installs:
         clock: Clock,
         new_id: NewId,
         parallel: Callable[[], int],
+        context_length: Callable[[], int],
         quiet: Callable[[datetime], Quiet | None],
         on_installed: Callable[[str], None],
         lacks: Callable[[str, str], bool],
@@ -51,6 +52,7 @@ class Installs:
         self._clock = clock
         self._new_id = new_id
         self._parallel = parallel
+        self._context_length = context_length
         self._quiet = quiet
         self._on_installed = on_installed
         self._lacks = lacks
@@ -306,6 +308,7 @@ class Installs:
                     plugins=self._plugins,
                     downloader=self._downloader,
                     events=self._events,
+                    context_length=self._context_length,
                     retry_later=self._schedule.later,
                     on_end=self._on_run_end,
                 )

@@ -45,10 +45,15 @@ class DockConfig(Config):
 
 
 class Dock:
-    """`go` lets an install finish; `search_error` and `problems` are what it says instead."""
+    """`go` lets an install finish, `may_list` an answer to what is installed.
+
+    `search_error` and `problems` are what it says instead.
+    """
 
     def __init__(self) -> None:
         self.go = threading.Event()
+        self.may_list = threading.Event()
+        self.may_list.set()
         self.queries: list[SearchQuery] = []
         self.search_error: MoorageError | None = None
         self.problems: tuple[Problem, ...] = ()
@@ -89,6 +94,7 @@ class Dock:
 
     @hookimpl
     def list_models(self, provider: Provider) -> list[ProviderModel]:
+        self.may_list.wait(15)
         return [ProviderModel(name=name, size=SIZE) for name in self.installed]
 
     @hookimpl

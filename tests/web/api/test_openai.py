@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,8 +49,12 @@ def plugin() -> Scripted:
 
 
 @pytest.fixture
-def served(tmp_path: Path, plugin: Scripted) -> Iterator[Site]:
-    dock = Dock()
+def dock() -> Dock:
+    return Dock()
+
+
+@pytest.fixture
+def served(tmp_path: Path, plugin: Scripted, dock: Dock) -> Iterator[Site]:
     dock.installed.append("tug:Q8_0")
     with site(tmp_path, discover=lambda: [candidate("scripted", plugin), candidate("dock", dock)]) as running:
         provider = running.host.providers.create("Tide", "scripted", {"model": "acme/m"})
@@ -78,6 +85,39 @@ def test_models(client: openai.OpenAI) -> None:
     assert client.models.retrieve("tide/acme/m") == models["tide/acme/m"]
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody/m")
+
+
+def test_models_of_a_target_that_hangs_are_left_out(client: openai.OpenAI, dock: Dock) -> None:
+    dock.may_list.clear()
+    try:
+        began = time.monotonic()
+        assert {model.id for model in client.models.list()} == {"agent/harbour-master", "tide/acme/m"}
+        assert time.monotonic() - began < 6
+    finally:
+        dock.may_list.set()
+
+
+def test_the_setting_for_the_context_length_is_passed_on(client: openai.OpenAI, served: Site, plugin: Scripted) -> None:
+    served.host.preferences.save({"contextLength": 8192})
+    client.chat.completions.create(model="tide/acme/m", messages=ASK)
+    served.host.providers.test(id=served.host.providers.list().items[0].id)
+    assert [request.context_length for request in plugin.requests] == [8192, 8192]
+
+
+def test_a_provider_is_used_once_it_has_answered(client: openai.OpenAI, served: Site, plugin: Scripted) -> None:
+    def fails(request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
+        yield TextDelta("So")
+        raise Unreachable("The line is dead.")
+
+    def used() -> object:
+        return next(view.last_used_at for view in served.host.providers.list().items if view.slug == "tide")
+
+    plugin.answers = [fails, words("Yes.")]
+    with pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(model="tide/acme/m", messages=ASK)
+    assert used() is None
+    client.chat.completions.create(model="tide/acme/m", messages=ASK)
+    assert used() is not None
 
 
 def test_whole_answer(client: openai.OpenAI, plugin: Scripted) -> None:
@@ -234,14 +274,15 @@ def test_unknown_models(client: openai.OpenAI, model: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_errors_have_their_status(client: openai.OpenAI, plugin: Scripted, stream: bool) -> None:
+@pytest.mark.parametrize("model", ["tide/acme/m", "agent/harbour-master"])
+def test_errors_have_their_status(client: openai.OpenAI, plugin: Scripted, model: str, stream: bool) -> None:
     def answer(request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
         raise RateLimited("Too fast.", retry_after=7)
         yield TextDelta("")
 
     plugin.answers = [answer]
     with pytest.raises(openai.RateLimitError) as raised:
-        client.chat.completions.create(model="tide/acme/m", messages=ASK, stream=stream)
+        client.chat.completions.create(model=model, messages=ASK, stream=stream)
     assert raised.value.response.headers["Retry-After"] == "7"
 
 
@@ -279,6 +320,25 @@ def test_a_client_that_leaves_stops_the_remote(client: openai.OpenAI, plugin: Sc
     next(iter(stream))
     stream.close()
     assert plugin.closed.wait(3.0)
+
+
+@pytest.mark.parametrize("model", ["tide/acme/m", "agent/harbour-master"])
+def test_a_client_that_leaves_before_the_answer_stops_the_remote(served: Site, plugin: Scripted, model: str) -> None:
+    begun = threading.Event()
+
+    def silent(request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
+        begun.set()
+        while not context.cancelled():
+            time.sleep(0.02)
+        yield Finish("stop")
+
+    plugin.answers = [silent]
+    body = json.dumps({"model": model, "messages": ASK}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), 5) as sock:
+        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert begun.wait(3)
+    assert plugin.closed.wait(4)
 
 
 def test_the_official_client_with_a_token(tmp_path: Path) -> None:

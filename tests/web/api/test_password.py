@@ -82,6 +82,13 @@ def test_the_login_page_works_without_anything(locked: Api) -> None:
         assert locked.call("GET", address).status_code == 200
 
 
+def test_every_page_has_a_way_to_sign_out(locked: Api, make_host: MakeHost, tmp_path: Path) -> None:
+    client, _ = sign_in(locked)
+    assert 'action="/logout"' in client.get("/", base_url=ORIGIN).text
+    without = Api(make_host(home=tmp_path / "open", only=True))
+    assert 'action="/logout"' not in without.call("GET", "/").text
+
+
 def test_a14_signing_out_ends_copies_too(locked: Api) -> None:
     client, _ = sign_in(locked)
     cookie = client.get_cookie(f"moorage_{PORT}", domain="127.0.0.1")

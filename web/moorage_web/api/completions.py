@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
 from moorage.models import GatewayModel
 from moorage_web.current import host
@@ -12,6 +12,7 @@ from moorage_web.operations import MEGABYTE, Routes
 from moorage_web.streams import stream_response
 
 api = Routes("openai")
+CLIENT_LEFT = "moorage.client_left"  # from our own server: whether nobody waits any more, () -> bool
 
 
 @api.get("/v1/models", answer=ModelCards)
@@ -37,7 +38,7 @@ def complete(body: CompletionBody) -> ChatCompletion | Response:
         max_tokens=body.max_completion_tokens or body.max_tokens,
     )
     if not body.stream:
-        return whole(completion, body.model)
+        return whole(completion, body.model, request.environ.get(CLIENT_LEFT, lambda: False))
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     chunks = stream(completion, body.model, first(completion), include_usage)
     return stream_response(chunks, completion.close)

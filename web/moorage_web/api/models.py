@@ -2,64 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from flask import request
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, model_validator
 
 from moorage.errors import FieldError, InvalidInput, field_errors
-from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, SearchQuery, When, WhenWindow
-from moorage_web.arguments import Body, Limit, Line, OneLine, Query
+from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, When, WhenWindow
+from moorage_web.arguments import Body, Line, Query
 from moorage_web.current import host
 from moorage_web.operations import Answer, Routes
-from moorage_web.search_args import parameter_count
+from moorage_web.search_args import Search, asks_for_something
 
 api = Routes("models")
-
-Count = Annotated[
-    int,
-    BeforeValidator(lambda value: parameter_count(value) if isinstance(value, str) else value),
-    Field(json_schema_extra={"type": "string", "examples": ["3B", "350M", "1.5B"]}),
-]
-
-
-class Search(Query):
-    """With no `q` there must be another filter; `source` may be given several times, none means all."""
-
-    q: Annotated[str, OneLine, Field(max_length=500), AfterValidator(str.strip)] = ""
-    source: tuple[Line, ...] = ()
-    limit: Limit = 20
-    cursor: Annotated[str, OneLine, Field(max_length=8000)] | None = None
-    format: Literal["gguf"] | None = None
-    app: Literal["ollama", "llama.cpp"] | None = None
-    task: Line | None = None
-    author: Line | None = None
-    license: Line | None = None
-    language: Line | None = None
-    gated: Literal["true", "false"] | None = None
-    min_parameters: Count | None = None
-    max_parameters: Count | None = None
-    served_by: Line | None = None
-    sort: Literal["downloads", "likes", "trending", "created", "updated"] = "downloads"
-
-    def as_query(self) -> SearchQuery:
-        """InvalidInput where there is nothing to search for, or the range is none."""
-        filters = self.model_dump(exclude={"q", "source", "limit", "cursor", "sort", "gated"}, exclude_none=True)
-        gated = None if self.gated is None else self.gated == "true"
-        if not self.q and not filters and gated is None:
-            raise InvalidInput(
-                "There is nothing to search for.",
-                errors=(FieldError("q", "is required without another filter"),),
-                hint="Give words in q, or a filter such as format=gguf.",
-            )
-        low, high = self.min_parameters, self.max_parameters
-        if low is not None and high is not None and low > high:
-            raise InvalidInput(
-                "The range of parameters is empty.",
-                errors=(FieldError("minParameters", "must not be above maxParameters"),),
-            )
-        return SearchQuery(text=self.q, limit=self.limit, cursor=self.cursor, gated=gated, sort=self.sort, **filters)
 
 
 class Which(Query):
@@ -110,6 +66,12 @@ class ImportBody(PlanBody):
 @api.get("/api/llm/models/search", query=Search, answer=SearchOutcome)
 def search_models(query: Search) -> SearchOutcome:
     """Search all sources, or some."""
+    if not asks_for_something(request.args):
+        raise InvalidInput(
+            "There is nothing to search for.",
+            errors=(FieldError("q", "is required without another filter"),),
+            hint="Give words in q, or a filter such as format=gguf.",
+        )
     return host().search.search(query.as_query(), query.source)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import orjson
@@ -51,15 +51,18 @@ class _Calls:
         return place, begins
 
 
-def whole(completion: Completion, model: str) -> ChatCompletion:
-    """Wait for all of it. Raises what the completion raises, BadAnswer where it ends without its end mark."""
+def whole(completion: Completion, model: str, left: Callable[[], bool]) -> ChatCompletion:
+    """Wait for all of it, as long as the client has not `left`.
+
+    Raises what the completion raises, BadAnswer where it ends without its end mark.
+    """
     text: list[str] = []
     reasoning: list[str] = []
     calls = _Calls()
     usage: WireUsage | None = None
     finish: str | None = None
     try:
-        while (batch := completion.take(ALIVE_SECONDS)) is not None:
+        while not left() and (batch := completion.take(ALIVE_SECONDS)) is not None:
             for event in batch:
                 if isinstance(event, TextDelta):
                     text.append(event.text)

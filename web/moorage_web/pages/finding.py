@@ -11,7 +11,7 @@ from moorage.errors import InvalidInput, MoorageError
 from moorage.models import ModelDetail, SearchOutcome, SearchQuery, SourceStatus, Target
 from moorage_web.current import host
 from moorage_web.pages import Lazy
-from moorage_web.search_args import asks_for_something, read_search
+from moorage_web.search_args import asks_for_something, search_of_page
 
 
 def find(query: SearchQuery, sources: Any) -> SearchOutcome:
@@ -38,10 +38,12 @@ def context(path: str, *, fixed: dict[str, str] | None = None, provider_path: st
         args.setlist(key, [value])
     shown = {key: value for key, value in request.args.items() if key != "fragment"}
     problem: InvalidInput | None = None
+    sources: tuple[str, ...]
     try:
-        query, sources = read_search(args)
+        search = search_of_page(args)
+        query, sources = search.as_query(), search.source
     except InvalidInput as error:
-        query, sources, problem = SearchQuery(text=args.get("q", "")), [], error
+        query, sources, problem = SearchQuery(text=args.get("q", "")), (), error
     wanted = asks_for_something(MultiDict(request.args))
 
     def outcome() -> SearchOutcome | None:
