@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from moorage.clock import Clock, NewId
-from moorage.configs import CheckedConfig, Configs, field_errors
-from moorage.errors import Conflict, FieldError, InvalidInput, Missing, MoorageError
+from moorage.configs import CheckedConfig, Configs
+from moorage.errors import Conflict, FieldError, InvalidInput, Missing, MoorageError, field_errors
 from moorage.events import EventBus
 from moorage.models import Agent, AgentLLM, Page, Provider
 from moorage.plugins import Plugins

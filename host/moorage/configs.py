@@ -18,8 +18,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from moorage.errors import FieldError, InvalidInput, MoorageError
-from moorage.errors import field_errors as field_errors
+from moorage.errors import FieldError, InvalidInput, MoorageError, field_errors
 from moorage.http import check_url, origin
 from moorage.secrets import SecretStore
 
@@ -127,20 +126,6 @@ class Configs:
             self._secrets.delete(owner, key)
         for key, value in checked.new.items():
             self._secrets.set(owner, key, value, checked.origins)
-
-    def load(
-        self,
-        model: type[BaseModel],
-        plain: Mapping[str, Any],
-        *,
-        owner: str,
-        default_endpoint: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> BaseModel:
-        """The stored config as an instance, secrets included. InvalidInput where the model no longer accepts it."""
-        return self.check(
-            model, plain, owner=owner, default_endpoint=default_endpoint, environment=environment
-        ).instance
 
     def shown(self, model: type[BaseModel], plain: Mapping[str, Any], owner: str) -> dict[str, Any]:
         """The config as people may see it: a secret is `{"set": true, "hint": "…abcd"}` or `{"set": false}`."""

@@ -47,9 +47,6 @@ class Event(Model):
     data: dict[str, Any]
 
 
-Handler = Callable[[Event], None]
-
-
 class Subscription:
     """A bounded queue of events for one reader; the oldest is dropped when the reader does not keep up."""
 

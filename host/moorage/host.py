@@ -60,7 +60,9 @@ class Host:
         self.store = TinyDBStore(home, url=url)
         self.secrets = SecretStore(home, settings.secret_key)
         self.events = EventBus(clock)
-        self.preferences = PreferencesService(self.store, self.events, environment, lambda id: id in self.local.names())
+        self.preferences = PreferencesService(
+            self.store, self.events, self.secrets, environment, lambda id: id in self.local.names()
+        )
         configs = Configs(self.secrets)
 
         def proxy() -> ProxySettings:

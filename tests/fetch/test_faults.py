@@ -267,7 +267,7 @@ def test_row_15_a_gated_model_names_its_page(desk: Desk) -> None:
 def test_row_16_a_short_wait_is_waited_and_a_long_one_reported(desk: Desk) -> None:
     desk.hub.faults.append(rate_limited(retry_after=0))
     assert "asks us to wait" in desk.run().messages
-    desk.downloader.remove(desk.part)
+    desk.downloader.path(desk.part).unlink()
     desk.hub.faults.append(rate_limited(seconds=120))
     with pytest.raises(RateLimited) as raised:
         desk.run()
@@ -288,7 +288,7 @@ def test_row_17_faults_of_the_server(desk: Desk) -> None:
     desk.hub.cdn.faults += [Fault(status=500), Fault(status=502), Fault(status=504)]
     desk.run()
     assert is_right(desk)
-    desk.downloader.remove(desk.part)
+    desk.downloader.path(desk.part).unlink()
     desk.hub.faults.append(Fault(status=500, times=None))
     with pytest.raises(Unreachable, match="has a fault"):
         desk.run()

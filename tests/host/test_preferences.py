@@ -97,8 +97,12 @@ def test_our_own_names_win_over_those_that_others_use(make_host: MakeHost, tmp_p
 
 
 def test_an_environment_that_is_wrong_stops_the_start(make_host: MakeHost) -> None:
-    for name, value in (("MOORAGE_PARALLEL_INSTALLS", "many"), ("HTTPS_PROXY", "nonsense")):
-        with pytest.raises(InvalidInput, match=f"{name} must"):
+    for name, value in (
+        ("MOORAGE_PARALLEL_INSTALLS", "many"),
+        ("HTTPS_PROXY", "nonsense"),
+        ("HTTPS_PROXY", "http://p:99999"),
+    ):
+        with pytest.raises(InvalidInput, match=f"{name} (must|cannot)"):
             make_host(only=True, environment={name: value})
 
 
@@ -111,3 +115,46 @@ def test_a_default_target_is_used(make_host: MakeHost) -> None:
     assert host.local.default_target() == made.id
     host.providers.delete(made.id)
     assert host.local.default_target() == "builtin", "what was chosen is gone"
+
+
+LOGIN = "ada:hunter2"
+
+
+def test_the_login_of_a_proxy_is_a_secret(make_host: MakeHost, tmp_path: Path) -> None:
+    host = make_host(home=tmp_path)
+    view = host.preferences.save({"proxy": f"http://{LOGIN}@127.0.0.1:3128"})
+    assert view.proxy == "http://…@127.0.0.1:3128"
+    assert host.preferences.current.proxy == f"http://{LOGIN}@127.0.0.1:3128"
+    assert "hunter2" in host.secrets.known_values(), "so that no log and no error shows it"
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
+    host.close()
+    host = make_host(home=tmp_path)
+    assert host.preferences.current.proxy == f"http://{LOGIN}@127.0.0.1:3128"
+    host.preferences.save({"proxy": view.proxy, "contextLength": 8192})
+    assert host.preferences.current.proxy == f"http://{LOGIN}@127.0.0.1:3128", "sent back as it was shown"
+    host.preferences.save({"proxy": "http://…@127.0.0.1:3129"})
+    assert "hunter2" not in (host.preferences.current.proxy or ""), "another proxy never gets it"
+    host.preferences.save({"proxy": f"http://{LOGIN}@127.0.0.1:3128"})
+    host.preferences.save({"proxy": "http://127.0.0.1:3128"})
+    assert host.preferences.current.proxy == "http://127.0.0.1:3128"
+    assert host.preferences.save({"proxy": None}).proxy is None
+
+
+def test_the_login_of_a_proxy_of_the_environment_is_not_shown(make_host: MakeHost) -> None:
+    host = make_host(environment={"HTTPS_PROXY": f"http://{LOGIN}@127.0.0.1:3128"})
+    view = host.preferences.view()
+    assert (view.proxy, view.sources["proxy"]) == ("http://…@127.0.0.1:3128", "environment")
+    assert host.preferences.save({**view.model_dump(by_alias=True, include={"proxy"}), "contextLength": 8192})
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://[::1", "http://proxy:99999", "http://@", "socks5://proxy:1080", "proxy:3128"]
+)
+def test_a_proxy_that_cannot_work_is_not_saved(make_host: MakeHost, proxy: str) -> None:
+    host = make_host()
+    with pytest.raises(InvalidInput) as caught:
+        host.preferences.save({"proxy": proxy})
+    assert [item.field for item in caught.value.errors] == ["proxy"]
+    assert caught.value.errors[0].message.startswith("cannot be used: ")
+    assert host.preferences.current.proxy is None

@@ -77,10 +77,6 @@ class Downloader:
         yield job.progress("verifying")
         return tuple(self.path(part) for part in parts)
 
-    def remove(self, part: FilePart) -> None:
-        """Remove the file, finished or not, unless somebody is fetching it."""
-        self._shelf.remove(key_of(part), REMOVE_SECONDS)
-
     def remove_partial(self, owner: str) -> None:
         """Forget the unfinished files that only this install wanted."""
         self._shelf.disown(owner, REMOVE_SECONDS)

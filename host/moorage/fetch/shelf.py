@@ -63,14 +63,6 @@ class Shelf:
                     path.unlink(missing_ok=True)
             lock.release()
 
-    def remove(self, key: str, seconds: float) -> None:
-        """Remove a file, finished or not, unless somebody is fetching it."""
-        with self.locked(key, seconds) as held:
-            if held:
-                (self.blobs / key).unlink(missing_ok=True)
-                (self.quarantine / key).unlink(missing_ok=True)
-                self.open(key, None).discard()
-
     def sweep(self) -> None:
         """Remove the finished files that nobody has a second name for, and those that were wrong."""
         for path in [*self.blobs.glob("*"), *self.quarantine.glob("*")]:

@@ -13,7 +13,7 @@ from moorage.http.answers import Answer, Stream
 from moorage.http.api_client import ApiClient, api_client
 from moorage.http.client import HttpClient
 from moorage.http.door import HttpDoor
-from moorage.http.proxies import ProxySettings
+from moorage.http.proxies import ProxySettings, split_proxy
 from moorage.http.redact import RedactingFilter, redact
 from moorage.http.scope import CallScope
 from moorage.http.urls import origin
@@ -32,4 +32,5 @@ __all__ = [
     "check_url",
     "origin",
     "redact",
+    "split_proxy",
 ]

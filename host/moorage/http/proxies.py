@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpcore
 
+from moorage.errors import InvalidConfig
 from moorage.http.addresses import literal, reach_of_host
 from moorage.http.urls import WebAddress, parse_url
 
@@ -44,13 +45,29 @@ def _matches(entry: str, address: WebAddress) -> bool:
     return address.host == name or address.host.endswith(f".{name}")
 
 
+def split_proxy(url: str) -> tuple[str, str | None]:
+    """The address of a proxy, and the `user:password` that stood in it. InvalidConfig for one that cannot work."""
+    try:
+        parts = urlsplit(url)
+        userinfo, _, place = parts.netloc.rpartition("@")
+        plain = parts._replace(netloc=place).geturl()
+    except ValueError:
+        raise InvalidConfig(
+            "This web address cannot be used: its host name cannot be read.",
+            hint="Write it like http://proxy.example.org:3128.",
+        ) from None
+    parse_url(plain)
+    return plain, userinfo or None
+
+
 def httpcore_proxy(url: str, tls: SSLContext | None) -> httpcore.Proxy:
     """What httpcore needs to know; user and password may stand in the URL."""
-    parts = urlsplit(url)
-    plain = parse_url(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+    address, userinfo = split_proxy(url)
+    plain = parse_url(address)
     auth = None
-    if parts.username is not None:
-        auth = (unquote(parts.username).encode(), unquote(parts.password or "").encode())
+    if userinfo is not None:
+        user, _, password = userinfo.partition(":")
+        auth = (unquote(user).encode(), unquote(password).encode())
     return httpcore.Proxy(
         url=httpcore.URL(scheme=plain.scheme, host=plain.host, port=plain.port, target="/"),
         auth=auth,

@@ -30,7 +30,6 @@ class Preferences(Model):
 
     proxy: str | None = Field(
         default=None,
-        pattern=r"^https?://\S+$",
         description="Everything that leaves this machine goes through it, such as http://proxy.example:3128.",
     )
     no_proxy: str | None = Field(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from moorage.configs import field_errors, secret_fields
+from moorage.configs import secret_fields
+from moorage.errors import field_errors
 from moorage_huggingface.config import HuggingFaceProvider, Options, Settings, base_url, origin
 from moorage_huggingface.plugin import register_config, register_provider
 

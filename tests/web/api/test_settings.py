@@ -48,6 +48,16 @@ def test_a_bad_setting_is_named(api: Api, change: dict[str, Any], field: str) ->
     assert api.get("/api/settings") == view
 
 
+def test_the_login_of_a_proxy_is_never_shown(make_host: MakeHost) -> None:
+    given = "http://ada:hunter2-and-more@127.0.0.1:3128"
+    saved = Api(make_host(plugins={"dock": Dock()}, only=True))
+    view = saved.put("/api/settings", {**saved.get("/api/settings"), "proxy": given})
+    assert view["proxy"] == "http://…@127.0.0.1:3128"
+    assert saved.put("/api/settings", {**view, "contextLength": 8192})["proxy"] == view["proxy"]
+    assert saved.host.preferences.current.proxy == given
+    assert "hunter2" not in str(saved.get("/api/settings"))
+
+
 def test_put_needs_the_whole_object(api: Api) -> None:
     fields = api.fields("PUT", "/api/settings", json={"version": 0})
     assert set(fields) == set(api.get("/api/settings")) - {"version", "sources"}
@@ -58,7 +68,7 @@ def test_what_the_environment_sets_stays(make_host: MakeHost) -> None:
     view = api.get("/api/settings")
     assert view["proxy"] == "http://proxy:3128"
     assert view["sources"]["proxy"] == "environment"
-    problem = api.put("/api/settings", {**view, "proxy": "http://other:1"}, status=409)
+    problem = api.put("/api/settings", {**view, "proxy": "http://other:3128"}, status=409)
     assert "HTTPS_PROXY" in problem["detail"]
     assert api.put("/api/settings", {**view, "contextLength": 8192})["contextLength"] == 8192
 

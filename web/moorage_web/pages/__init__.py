@@ -7,9 +7,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask, g, render_template, request
+from flask import Blueprint, Flask, g, request
 
-from moorage.errors import MoorageError
 from moorage_web import templating
 from moorage_web.current import host
 
@@ -37,11 +36,6 @@ def prepare(app: Flask) -> None:
         theme = request.cookies.get("theme", "system")
         back = request.full_path.removesuffix("?") if request.method == "GET" else "/"
         return {"theme": theme if theme in THEMES else "system", "back": back, "status": status()}
-
-
-def error_page(error: MoorageError) -> str:
-    """A page that says what happened and what to do next."""
-    return render_template("pages/error.html", active="", title=error.title, detail=str(error), hint=error.hint)
 
 
 def _users_of(provider: str) -> dict[str, list[str]]:
