@@ -21,7 +21,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="moorage-demo-") as home, world() as places:
         os.environ.update(places.environment, HF_TOKEN=TOKEN)
         print("This is a demo: the Hub, the router and Ollama are test servers, and its data is removed at the end.")
-        print(f"Try: install {REAL} on the built-in engine (a real model), or use {SERVED} through Hugging Face.")
+        print(f"Try: install {REAL} on the built-in engine (a real model), or use {SERVED} through Hugging Face:")
+        print("with an agent that has the tool current_time, ask it “What is the current time?” to see a tool call.")
+        print(f"To use the command line with it: export MOORAGE_HOME={home}", flush=True)
         run(load_settings(home=Path(home), port=port), open_page=True)
 
 

@@ -194,12 +194,12 @@ def test_models(moorage: Commands) -> None:
     assert shown["gate"]["state"] == "open"
     assert "Q4_1" in moorage("models", "show", REAL).out
     assert moorage("models", "show", "no/such-model", ok=False).code == 4
-    assert "Nothing here yet" in moorage("models").out
+    assert "No models are installed yet" in moorage("models").out
 
 
 def test_a_plan_does_nothing(moorage: Commands) -> None:
     planned = moorage("install", REAL, "--plan", "--target", "builtin")
-    assert planned.out.startswith("import: ")
+    assert planned.out.startswith("Download into the built-in engine: ")
     assert moorage.json("installs") == []
     gated = moorage("install", "northwind/Breeze-1B-GGUF", "--plan", "--target", "builtin", ok=False)
     assert gated.code == 3

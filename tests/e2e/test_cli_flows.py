@@ -49,7 +49,7 @@ def test_import_into_the_built_in_engine_and_chat(moorage: Commands) -> None:
     cut = moorage("chat", "Curt", question, ok=False)
     assert (cut.code, cut.err.strip()) == (3, "The answer is incomplete.")
     moorage("models", "remove", name)
-    assert "Nothing here yet" in moorage("models").out
+    assert "No models are installed yet" in moorage("models").out
 
 
 def test_hugging_face_from_search_to_a_tool_call(moorage: Commands) -> None:

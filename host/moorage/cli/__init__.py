@@ -20,7 +20,7 @@ COMMANDS = {
     "doctor": "Check this installation and what it can reach.",
     "install": "Install a model on this machine or an Ollama server.",
     "installs": "What is being installed, and what was.",
-    "models": "Local models: list and remove.",
+    "models": "Local models: list and remove; files of a model.",
     "plugins": "Plugins: list, enable, disable, configure.",
     "providers": "Providers: list, add, test, remove.",
     "search": "Search for models.",
@@ -52,7 +52,8 @@ def cli() -> None:
     """Moorage: search for language models, use or install them, and chat.
 
     Exit codes: 0 done, 1 failed, 2 wrong use or input, 3 a service or plugin said no, 4 not found, 5 conflict,
-    6 damaged data, 7 the data directory is in use, 8 the port is taken.
+    6 damaged data, 7 the data directory is in use, 8 the port is taken, 130 stopped (Ctrl-C, or a question that was
+    not answered).
     """
 
 

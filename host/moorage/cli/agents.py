@@ -9,6 +9,7 @@ import click
 
 from moorage.cli.config_options import parse_settings
 from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.names import agent_id, provider_id
 from moorage.cli.tables import table
 
 
@@ -26,7 +27,7 @@ def list_agents(*, api: Api, out: Output) -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--provider", help="Id of a saved provider, such as builtin.")
+@click.option("--provider", help="A saved provider: its id, slug or name.")
 @click.option("--type", "type_", help="A provider type instead, with the model inline.")
 @click.option("--model", help="The model; needed unless the provider has one.")
 @click.option("--instructions", default="", help="What the agent is told first.")
@@ -48,7 +49,8 @@ def create(
     out: Output,
 ) -> None:
     """Make an agent called NAME."""
-    chosen = {"provider": provider, "type": type_, "model": model}
+    saved = provider_id(api, provider) if provider is not None else None
+    chosen = {"provider": saved, "type": type_, "model": model}
     body = {
         "name": name,
         "instructions": instructions_file.read_text() if instructions_file else instructions,
@@ -60,12 +62,13 @@ def create(
 
 
 @command.command("remove")
-@click.argument("id")
+@click.argument("agent")
 @api_command
-def remove(id: str, *, api: Api, out: Output) -> None:
-    """Remove an agent; its conversations stay."""
+def remove(agent: str, *, api: Api, out: Output) -> None:
+    """Remove AGENT (its id, slug or name); its conversations stay."""
+    id = agent_id(api, agent)
     api.delete(f"/api/agents/{id}")
-    out.show({"removed": id}, lambda _: f"{id} was removed.")
+    out.show({"removed": id}, lambda _: f"{agent} was removed.")
 
 
 def _rows(agents: Any) -> Any:
@@ -82,4 +85,5 @@ def _rows(agents: Any) -> Any:
             )
             for agent in agents
         ),
+        empty="No agents yet. Make one: moorage agents create NAME --provider builtin --model …",
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from moorage.cli.connection import Api, ApiFailed, Output, api_command
+from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.names import agent_id
 
 EXIT = {"complete": 0, "incomplete": 3, "stopped": 130, "failed": 3}
 
@@ -22,9 +23,9 @@ def command(agent: str, message: str | None, conversation: str | None, *, api: A
 
     Exits with 3 when an answer failed or is incomplete.
     """
-    agent_id = _find(api, agent)
+    id = agent_id(api, agent)
     if message is not None:
-        state, conversation, whole = _ask(api, out, agent_id, message, conversation)
+        state, conversation, whole = _ask(api, out, id, message, conversation)
         if out.as_json:
             out.show(whole, str)
         sys.exit(EXIT[state])
@@ -37,19 +38,10 @@ def command(agent: str, message: str | None, conversation: str | None, *, api: A
         if not line:
             sys.exit(code)
         if line.strip():
-            state, conversation, whole = _ask(api, out, agent_id, line.strip(), conversation)
+            state, conversation, whole = _ask(api, out, id, line.strip(), conversation)
             if out.as_json:
                 out.show(whole, str)
             code = code or EXIT[state]
-
-
-def _find(api: Api, name: str) -> str:
-    agents = api.all("/api/agents", "agents")
-    for key in ("id", "slug", "name"):
-        for agent in agents:
-            if agent[key] == name:
-                return str(agent["id"])
-    raise ApiFailed(404, {"detail": f"There is no agent {name}.", "hint": "`moorage agents` lists them."})
 
 
 def _ask(api: Api, out: Output, agent: str, message: str, conversation: str | None) -> tuple[str, str | None, Any]:

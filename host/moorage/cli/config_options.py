@@ -25,7 +25,10 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def prompt_secret(names: Sequence[str]) -> dict[str, str]:
-    """Ask for secrets without showing them, so that none stands in the shell's history; a script pipes them in."""
+    """Ask for secrets without showing them, so that none stands in the shell's history; a script pipes them in.
+
+    Piped, each takes one line of standard input, in the order of the options.
+    """
     if sys.stdin.isatty():
         return {name: click.prompt(name, hide_input=True) for name in names}
     given = {name: sys.stdin.readline().strip() for name in names}

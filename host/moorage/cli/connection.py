@@ -19,6 +19,7 @@ from moorage.settings import load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXIT_CODES = {400: 2, 401: 3, 402: 3, 403: 3, 404: 4, 409: 5, 413: 2, 415: 2, 422: 2, 429: 3, 502: 3, 503: 3}
+PIPED_WIDTH = 100_000  # columns
 EMBEDDED_PORT = 80  # the port of an application that is called without a socket
 
 
@@ -137,8 +138,9 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(soft_wrap=not sys.stdout.isatty())
-        self.errors = Console(stderr=True)
+        # Piped, a row is one line, however long: nothing is broken or cut for a width that nobody sees.
+        self.console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
+        self.errors = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
 
     def show(self, value: Any, text: Callable[[Any], Any]) -> None:
         """Print `value` as JSON, or `text(value)`: a string or something that rich can render."""

@@ -10,6 +10,8 @@ import click
 from moorage.cli.connection import Api, ApiFailed, Output, api_command
 from moorage.cli.tables import table
 
+WELL = ("ready", "disabled")
+
 
 @click.command()
 @api_command
@@ -26,14 +28,19 @@ def _check(name: str, ok: bool, detail: str | None) -> dict[str, Any]:
 
 def _parts(api: Api) -> list[dict[str, Any]]:
     ready = api.get("/readyz")
-    return [_check(name, part["ok"], part["detail"]) for name, part in ready["parts"].items()]
+    return [_check(name, part["ok"], part["detail"]) for name, part in ready["parts"].items() if name != "plugins"]
 
 
 def _plugins(api: Api) -> list[dict[str, Any]]:
-    return [
-        _check(f"plugin {item['name']}", item["state"] in ("ready", "disabled"), item["error"] or item["state"])
-        for item in api.get("/api/plugins")["plugins"]
+    """All together, with the names of those that are not well, and each one with its reason."""
+    plugins = api.get("/api/plugins")["plugins"]
+    checks = [
+        _check(f"plugin {item['name']}", item["state"] in WELL, item["error"] or item["state"]) for item in plugins
     ]
+    ready = sum(item["state"] == "ready" for item in plugins)
+    ill = [f"{item['name']} ({item['state']})" for item in plugins if item["state"] not in WELL]
+    detail = f"{ready} ready" + (f"; not well: {', '.join(ill)}" if ill else "")
+    return [_check("plugins", ready > 0 and not ill, detail), *checks]
 
 
 def _targets(api: Api) -> list[dict[str, Any]]:
@@ -55,4 +62,9 @@ def _sources(api: Api) -> list[dict[str, Any]]:
 
 
 def _rows(value: Any) -> Any:
-    return table(("", "check", ""), (("ok" if c["ok"] else "!!", c["check"], c["detail"]) for c in value["checks"]))
+    return table(
+        ("", "check", ""),
+        (("ok" if c["ok"] else "!!", c["check"], c["detail"]) for c in value["checks"]),
+        whole="check",
+        empty="There was nothing to check.",
+    )

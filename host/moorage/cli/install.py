@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from moorage.cli.connection import Api, Output, api_command
+from moorage.cli.names import target_id
 from moorage.cli.progress import EXIT
 from moorage.cli.progress import watch as watch_install
 from moorage.cli.tables import size
@@ -18,7 +19,7 @@ from moorage.cli.tables import size
 @click.option("--source", default="huggingface", show_default=True)
 @click.option("--file", help="The file to take, as its source names it.")
 @click.option("--quantization", "-q", help="Such as Q4_K_M.")
-@click.option("--target", help="Id of the target: builtin, or a saved Ollama server.")
+@click.option("--target", help="The target: id, slug or name; builtin, or a saved Ollama server.")
 @click.option("--at", "when", help="When to start: a time such as 2026-05-21T01:00:00Z. [now]")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--watch/--no-watch", default=True, help="Stay until it has ended. [--watch]")
@@ -38,10 +39,14 @@ def command(
 ) -> None:
     """Install MODEL (org/name) on this machine or an Ollama server."""
     wanted = {"source": source, "model": model, "file": file, "quantization": quantization, "target": target}
+    if target is not None:
+        target = wanted["target"] = target_id(api, target)
     body = {key: value for key, value in wanted.items() if value is not None}
     if only_plan:
         plan = api.post("/api/llm/models/plan", body)
-        out.show(plan, _plan)
+        place = plan["fit"]["target"] or target
+        named = {item["id"]: item["name"] for item in api.all("/api/llm/providers", "providers")}
+        out.show(plan, lambda value: _plan(value, "the built-in engine" if place == "builtin" else named.get(place)))
         sys.exit(0 if plan["ok"] else 3)
     install = api.post("/api/llm/models/import", {**body, "when": when} if when else body)
     if watch:
@@ -50,8 +55,10 @@ def command(
     sys.exit(EXIT.get(install["state"], 3) if watch else 0)
 
 
-def _plan(plan: Any) -> str:
-    lines = [f"{plan['road']}: {', '.join(part['name'] for part in plan['files'])} ({size(plan['bytes'])})"]
+def _plan(plan: Any, place: str | None) -> str:
+    place = place or "the target"
+    way = f"{place} pulls it by itself" if plan["road"] == "pull" else f"Download into {place}"
+    lines = [f"{way}: {', '.join(part['name'] for part in plan['files'])} ({size(plan['bytes'])})"]
     if plan["alreadyHere"]:
         lines.append(f"{size(plan['alreadyHere'])} of it are here already.")
     fit = plan["fit"]

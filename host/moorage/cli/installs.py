@@ -74,6 +74,7 @@ def _rows(installs: Any) -> Any:
             for item in installs
         ),
         right=("done", "of"),
+        empty="No installs yet. Start one: moorage install MODEL",
     )
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.names import target_id
 from moorage.cli.tables import size, table
 
 
 @click.group(cls=Noun)
 def command() -> None:
-    """Local models: list and remove."""
+    """Local models: list and remove; show what a model has at its source."""
 
 
 @command.command("list")
@@ -28,12 +29,13 @@ def list_models(*, api: Api, out: Output) -> None:
 
 @command.command("remove")
 @click.argument("name")
-@click.option("--target", default="builtin", show_default=True)
+@click.option("--target", default="builtin", show_default=True, help="The target: its id, slug or name.")
 @api_command
 def remove(name: str, target: str, *, api: Api, out: Output) -> None:
     """Remove an installed model from its target."""
-    api.delete("/api/local/models", target=target, name=name)
-    out.show({"removed": name, "target": target}, lambda _: f"{name} was removed from {target}.")
+    id = target_id(api, target)
+    api.delete("/api/local/models", target=id, name=name)
+    out.show({"removed": name, "target": id}, lambda _: f"{name} was removed from {target}.")
 
 
 @command.command("show")
@@ -62,6 +64,8 @@ def _rows(answer: Any) -> Any:
             for model in target["models"]
         ),
         right=("size", "context"),
+        whole="model",
+        empty="No models are installed yet. Find one: moorage search --gguf, then: moorage install",
     )
 
 
@@ -74,4 +78,6 @@ def _detail(detail: Any) -> Any:
             if file["role"] != "other"
         ),
         right=("size",),
+        whole="file",
+        empty="It has no files that Moorage can install or run.",
     )

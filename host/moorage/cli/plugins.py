@@ -8,6 +8,7 @@ import click
 
 from moorage.cli.config_options import parse_settings, prompt_secret
 from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.names import plugin_name
 from moorage.cli.tables import table
 
 
@@ -28,7 +29,7 @@ def _switch(name: str, text: str) -> None:
     @click.argument("plugin")
     @api_command
     def act(plugin: str, *, api: Api, out: Output) -> None:
-        out.show(api.post(f"/api/plugins/{plugin}/{name}"), lambda value: _rows([value]))
+        out.show(api.post(f"/api/plugins/{plugin_name(api, plugin)}/{name}"), lambda value: _rows([value]))
 
 
 _switch("enable", "Switch a plugin on.")
@@ -38,11 +39,16 @@ _switch("disable", "Switch a plugin off.")
 @command.command("config")
 @click.argument("plugin")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
-@click.option("--secret", multiple=True, metavar="KEY", help="A secret to ask for, such as token.")
+@click.option(
+    "--secret",
+    multiple=True,
+    metavar="KEY",
+    help="A secret to ask for, such as token; piped: a line of standard input each.",
+)
 @api_command
 def config(plugin: str, settings: tuple[str, ...], secret: tuple[str, ...], *, api: Api, out: Output) -> None:
     """A plugin's own settings; with --set or --secret, change them."""
-    path = f"/api/plugins/{plugin}/config"
+    path = f"/api/plugins/{plugin_name(api, plugin)}/config"
     view = api.get(path)
     if settings or secret:
         kept = {key: value for key, value in view["values"].items() if not isinstance(value, dict)}
@@ -53,6 +59,8 @@ def config(plugin: str, settings: tuple[str, ...], secret: tuple[str, ...], *, a
         lambda value: table(
             ("setting", "value", "from"),
             ((key, _shown(v), value["sources"][key]) for key, v in value["values"].items()),
+            whole="setting",
+            empty="This plugin has no settings.",
         ),
     )
 
@@ -65,4 +73,6 @@ def _rows(plugins: Any) -> Any:
     return table(
         ("name", "state", "version", "from", "reason"),
         ((p["name"], p["state"], p["version"], p["distribution"], p["error"]) for p in plugins),
+        whole="name",
+        empty="No plugin was found.",
     )

@@ -9,6 +9,7 @@ import click
 
 from moorage.cli.config_options import parse_settings, prompt_secret
 from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.names import provider_id
 from moorage.cli.tables import table
 
 
@@ -37,6 +38,8 @@ def types(*, api: Api, out: Output) -> None:
                 (item["type"], item["label"], item["plugin"], ", ".join(item["schema"]["properties"]))
                 for item in value["providerTypes"]
             ),
+            whole="type",
+            empty="No plugin offers a provider type. See: moorage plugins",
         ),
     )
 
@@ -45,7 +48,12 @@ def types(*, api: Api, out: Output) -> None:
 @click.argument("type")
 @click.option("--name", help="What to call it. [the type]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A field of its config; may be repeated.")
-@click.option("--secret", multiple=True, metavar="KEY", help="A secret field to ask for, such as apiKey.")
+@click.option(
+    "--secret",
+    multiple=True,
+    metavar="KEY",
+    help="A secret field to ask for, such as apiKey; piped: a line of standard input each.",
+)
 @api_command
 def add(
     type: str, name: str | None, settings: tuple[str, ...], secret: tuple[str, ...], *, api: Api, out: Output
@@ -57,41 +65,46 @@ def add(
 
 
 @command.command("test")
-@click.argument("id")
+@click.argument("provider")
 @api_command
-def test(id: str, *, api: Api, out: Output) -> None:
-    """Ask a provider for one real, short answer."""
-    result = api.post("/api/llm/providers/test", {"id": id})
+def test(provider: str, *, api: Api, out: Output) -> None:
+    """Ask PROVIDER (its id, slug or name) for one real, short answer."""
+    result = api.post("/api/llm/providers/test", {"id": provider_id(api, provider)})
     out.show(result, _result)
     sys.exit(0 if result["ok"] else 3)
 
 
 @command.command("models")
-@click.argument("id")
+@click.argument("provider")
 @api_command
-def models(id: str, *, api: Api, out: Output) -> None:
-    """What a provider offers now."""
+def models(provider: str, *, api: Api, out: Output) -> None:
+    """What PROVIDER (its id, slug or name) offers now."""
     out.show(
-        api.get(f"/api/llm/providers/{id}/models"),
+        api.get(f"/api/llm/providers/{provider_id(api, provider)}/models"),
         lambda value: table(
             ("model", "context", "can"),
             ((m["name"], m["contextLength"], ", ".join(m["capabilities"] or ())) for m in value["models"]),
+            whole="model",
+            empty="It offers no models now.",
         ),
     )
 
 
 @command.command("remove")
-@click.argument("id")
+@click.argument("provider")
 @api_command
-def remove(id: str, *, api: Api, out: Output) -> None:
-    """Remove a saved provider and its key."""
+def remove(provider: str, *, api: Api, out: Output) -> None:
+    """Remove PROVIDER (its id, slug or name) and its key."""
+    id = provider_id(api, provider)
     api.delete(f"/api/llm/providers/{id}")
-    out.show({"removed": id}, lambda _: f"{id} was removed.")
+    out.show({"removed": id}, lambda _: f"{provider} was removed.")
 
 
 def _rows(providers: Any) -> Any:
     return table(
-        ("id", "name", "type", "model"), ((p["id"], p["name"], p["type"], p["config"].get("model")) for p in providers)
+        ("id", "name", "type", "model"),
+        ((p["id"], p["name"], p["type"], p["config"].get("model")) for p in providers),
+        empty="No providers yet. Add one: moorage providers add huggingface --set model=…",
     )
 
 

@@ -75,4 +75,6 @@ def _rows(outcome: Any) -> Any:
             for hit in outcome["results"]
         ),
         right=("parameters", "downloads", "likes"),
+        whole="model",
+        empty="No model matches. Try fewer words or filters.",
     )

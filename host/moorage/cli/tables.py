@@ -9,17 +9,39 @@ from rich.table import Table
 from rich.text import Text
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> Table | str:
-    """A plain table; a sentence when there are no rows."""
-    rows = list(rows)
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    empty: str,
+    right: Sequence[str] = (),
+    whole: str = "id",
+) -> Table | str:
+    """A plain table; the sentence `empty` when there are no rows.
+
+    The column `whole` is what the next command is given: on a narrow terminal all others break first.
+    """
+    rows = [[_line(cell) for cell in row] for row in rows]
     if not rows:
-        return "Nothing here yet."
+        return empty
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        longest = max(cell.cell_len for cell in [Text(column), *(row[len(made.columns)] for row in rows)])
+        made.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=column == whole,
+            min_width=longest if column == whole else None,
+        )
     for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*row)
     return made
+
+
+def _line(cell: Any) -> Text:
+    """One line, whatever a plugin's message has in it: a row is a line where it is piped."""
+    return Text("" if cell is None else " ".join(str(cell).split()))
 
 
 def size(bytes: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.names import token_id
 from moorage.cli.tables import table
 
 
@@ -19,7 +20,11 @@ def list_tokens(*, api: Api, out: Output) -> None:
     """All tokens, without their secrets."""
     out.show(
         api.get("/api/tokens")["tokens"],
-        lambda tokens: table(("id", "name", "made"), ((t["id"], t["name"], t["createdAt"]) for t in tokens)),
+        lambda tokens: table(
+            ("id", "name", "made"),
+            ((t["id"], t["name"], t["createdAt"]) for t in tokens),
+            empty="No tokens yet. Make one: moorage tokens create NAME",
+        ),
     )
 
 
@@ -32,9 +37,10 @@ def create(name: str, *, api: Api, out: Output) -> None:
 
 
 @command.command("revoke")
-@click.argument("id")
+@click.argument("token")
 @api_command
-def revoke(id: str, *, api: Api, out: Output) -> None:
-    """Make a token useless."""
+def revoke(token: str, *, api: Api, out: Output) -> None:
+    """Make TOKEN (its id or name) useless."""
+    id = token_id(api, token)
     api.delete(f"/api/tokens/{id}")
-    out.show({"revoked": id}, lambda _: f"{id} was revoked.")
+    out.show({"revoked": id}, lambda _: f"{token} was revoked.")

@@ -89,12 +89,14 @@ def _locked(home: Path) -> DataDirLocked:
     if holder is None:
         return DataDirLocked(
             f"The data directory {home} is held by another process.",
-            hint="Wait for that process to end, or choose another directory with --home.",
+            hint="Wait for that process to end, or choose another directory with --home or MOORAGE_HOME.",
         )
     who = f"The data directory {home} is held by process {holder.pid} (since {holder.since})"
     if holder.url is None:
-        return DataDirLocked(f"{who}.", hint="Wait for it to end, or choose another directory with --home.")
+        return DataDirLocked(
+            f"{who}.", hint="Wait for it to end, or choose another directory with --home or MOORAGE_HOME."
+        )
     return DataDirLocked(
         f"{who}, which serves {holder.url}.",
-        hint=f"Open {holder.url}, stop that process, or choose another directory with --home.",
+        hint=f"Open {holder.url}, stop that process, or choose another directory with --home or MOORAGE_HOME.",
     )

@@ -21,6 +21,9 @@ from moorage_huggingface.wire import HubModel, TreeEntry, Wire
 REFUSED_NOTICE = (
     "Hugging Face does not accept the saved token, so this was read without it. Renew it on the Plugins page."
 )
+OTHER_WAYS = (
+    "A proxy is set on the Settings page, a mirror of the Hub on the Plugins page; `make demo` needs no internet at all."
+)
 MAX_TREE_PAGES = 50
 _ID = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
 _NEXT = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
@@ -122,7 +125,10 @@ class Hub:
     def _get(
         self, path: str, params: Sequence[tuple[str, str]], key: SecretStr | None, method: str = "GET"
     ) -> HttpResponse:
-        return self._context.http.request(method, self.endpoint + path, params=params, key=key)
+        try:
+            return self._context.http.request(method, self.endpoint + path, params=params, key=key)
+        except Unreachable as error:
+            raise Unreachable(str(error), hint=f"{error.hint or ''} {OTHER_WAYS}".strip()) from error
 
 
 def _entries(kind: type[W], response: HttpResponse, what: str) -> list[W]:

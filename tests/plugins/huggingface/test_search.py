@@ -160,5 +160,7 @@ def test_one_odd_entry_hides_nothing_else(context: MakeContext, hub: FakeHub) ->
 
 
 def test_nobody_there(context: MakeContext, nowhere: str) -> None:
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as caught:
         search_models(SearchQuery(text="x"), context(hub_endpoint=nowhere))
+    for way in ("proxy", "Settings page", "mirror", "Plugins page", "make demo"):
+        assert way in (caught.value.hint or "")
