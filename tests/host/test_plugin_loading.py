@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import threading
 import time
 import types
@@ -26,6 +28,7 @@ from moorage import (
 )
 from moorage.errors import Missing, PluginFailed
 from moorage.host import Host
+from moorage.http import RedactingFilter
 from moorage.plugins.discovery import Candidate
 from moorage.settings import Settings
 from tests.conftest import MakeHost, candidate
@@ -511,3 +514,53 @@ def test_disabling_ends_also_a_stream_that_does_not_hear_it(make_host: MakeHost)
     release.set()
     assert [event.type for event in events[-2:]] == ["error", "end"]
     assert "was switched off" in events[-2].data["detail"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AuthFailed], ids=["bug", "refusal"])
+def test_a_key_of_the_settings_is_shown_to_nobody(make_host: MakeHost, error: type[Exception]) -> None:
+    """Found in a search, by an event and at a load; in what people see and in what is logged."""
+
+    class Own(Config):
+        token: SecretStr | None = None
+
+    heard = threading.Event()
+    starts = []
+
+    def search_models(query: SearchQuery, context: Any) -> SearchPage:
+        raise error(f"401 for {context.config.token.get_secret_value()}")
+
+    def on_event(event: Any) -> None:
+        if event.type == "search.finished":
+            heard.set()
+            raise error(f"401 for {KEY}")
+
+    def register_config() -> type[Config]:
+        starts.append(1)
+        if len(starts) > 1:
+            raise error(f"401 for {KEY}")
+        return Own
+
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    plugin = module(search_models=search_models, on_event=on_event, register_config=register_config)
+    plugins: dict[str, object] = {"own": plugin, "other": module(search_models=lambda query: SearchPage(results=()))}
+    host = make_host(plugins=plugins, only=True)
+    handler.addFilter(RedactingFilter(host.secrets.known_values))
+    logging.getLogger("moorage").addHandler(handler)
+    try:
+        host.plugins.save_config("own", {"token": KEY}, 0)
+        subscription = host.events.subscribe(after=0)
+        told = host.search.search(SearchQuery(text="x")).sources
+        assert heard.wait(5)
+        host.plugins.disable("own")
+        assert host.plugins.enable("own").state == "failed"
+        host.preferences.save({"contextLength": 8192})
+    finally:
+        logging.getLogger("moorage").removeHandler(handler)
+    seen = [logged.getvalue(), *(view.model_dump_json() for view in host.plugins.list()), *map(str, told)]
+    for event in subscription:
+        seen.append(event.model_dump_json())
+        if event.type == "settings.saved" and event.about == "host":
+            break
+    assert sum("401 for" in text for text in seen) >= 3
+    assert not [text for text in seen if KEY in text]
