@@ -44,6 +44,21 @@ def test_it_is_quoted_exactly(block: Block) -> None:
     assert block.text in (ROOT / block.mark.removeprefix("from ")).read_text()
 
 
+def test_the_pieces_of_the_page_are_the_file_that_it_tests(tmp_path: Path) -> None:
+    """Whoever puts them one below the other has all of the example, and the page's test passes."""
+    pieces = [block.text for block in QUOTED if block.path.name == "plugins.md"]
+    (tmp_path / "moorage_echo.py").write_text("\n\n".join(pieces))
+    rest = (ECHO / "moorage_echo.py").read_text()
+    for piece in pieces:
+        rest = rest.replace(piece, "")
+    assert not rest.strip()
+    (tested,) = [block for block in COMPLETE if "import moorage_echo" in block.text]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", tested.text]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("block", [block for block in COMPLETE if 'type="echo", label' in block.text], ids=place)
 def test_the_small_plugins_answer(block: Block, make_host: MakeHost) -> None:
     host = make_host(plugins={"echo": plugin(block)}, only=True)

@@ -21,9 +21,7 @@ from moorage_huggingface.wire import HubModel, TreeEntry, Wire
 REFUSED_NOTICE = (
     "Hugging Face does not accept the saved token, so this was read without it. Renew it on the Plugins page."
 )
-OTHER_WAYS = (
-    "A proxy is set on the Settings page, a mirror of the Hub on the Plugins page; `make demo` needs no internet at all."
-)
+OTHER_WAYS = "A proxy is set on the Settings page, a mirror of the Hub on the Plugins page; `make demo` needs neither."
 MAX_TREE_PAGES = 50
 _ID = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
 _NEXT = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
