@@ -570,7 +570,7 @@ def test_a_cancel_while_it_is_tried_takes_the_model_back(
 ) -> None:
     proving = threading.Event()
 
-    def endless(plugins: Any, provider: Any, *, stopped: Callable[[], bool], **_: Any) -> models.TestResult:
+    def endless(*_: Any, stopped: Callable[[], bool]) -> models.TestResult:
         proving.set()
         while not stopped():
             time.sleep(0.01)
