@@ -141,3 +141,15 @@ def test_a_bad_plan_names_its_field(api: Api, target: str, extra: dict[str, str]
 
 def test_catalog(api: Api) -> None:
     assert api.get("/api/llm/catalog") == {"catalog": {"dock": [], "scripted": []}, "violations": []}
+
+
+def test_pages_take_a_search_as_forms_send_it(api: Api, dock: Dock) -> None:
+    """Empty fields, and parameters that are the page's own; what is wrong is said by its name all the same."""
+    page = api.call("GET", "/models?q=+tug+&author=&minParameters=350M&limit=&source=&open=x&nonsense=1").text
+    assert MODEL in page
+    query = dock.queries[-1]
+    assert (query.text, query.author, query.min_parameters, query.limit) == ("tug", None, 350_000_000, 20)
+    asked = len(dock.queries)
+    assert "must not be above maxParameters" in api.call("GET", "/models?minParameters=7B&maxParameters=3B").text
+    assert "must be a number such as 3B" in api.call("GET", "/models?q=a&minParameters=3X").text
+    assert len(dock.queries) == asked
