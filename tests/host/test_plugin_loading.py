@@ -20,6 +20,7 @@ from moorage import (
     CompletionRequest,
     Config,
     MoorageError,
+    ProviderPreset,
     ProviderSpec,
     SearchPage,
     SearchQuery,
@@ -30,6 +31,7 @@ from moorage.errors import Missing, PluginFailed
 from moorage.host import Host
 from moorage.http import RedactingFilter
 from moorage.plugins.discovery import Candidate
+from moorage.plugins.record import BREAKER_FAILURES
 from moorage.settings import Settings
 from tests.conftest import MakeHost, candidate
 
@@ -393,14 +395,22 @@ def test_a_key_in_an_exception_is_shown_to_nobody(make_host: MakeHost, error: ty
 
 
 def test_a_failing_listener_does_not_close_the_plugin(make_host: MakeHost) -> None:
+    enough = threading.Event()
+    heard = []
+
     def listen(event: Any) -> None:
+        heard.append(event)
+        if len(heard) > BREAKER_FAILURES:  # the one before was dealt with
+            enough.set()
         raise RuntimeError("never mind")
 
     plugin = module(on_event=listen, search_models=lambda query: SearchPage(results=()))
     host = make_host(plugins={"a": plugin}, only=True)
-    for number in range(8):
-        host.search.search(SearchQuery(text=str(number)))
-    assert host.search.search(SearchQuery(text="last")).sources[0].ok
+    for _ in range(BREAKER_FAILURES + 1):
+        host.events.publish("settings.saved", "host")
+    assert enough.wait(5)
+    assert len(host.plugins.get("a").last_failures) >= BREAKER_FAILURES
+    assert host.search.search(SearchQuery(text="x")).sources[0].ok
 
 
 def test_disabling_ends_what_runs(make_host: MakeHost) -> None:
@@ -420,13 +430,17 @@ def test_disabling_ends_what_runs(make_host: MakeHost) -> None:
 
 
 def test_a_preset_comes_with_its_plugin(make_host: MakeHost, tmp_path: Path) -> None:
-    host = make_host(home=tmp_path, disabled_plugins="llamacpp")
-    assert host.providers.list().items == ()
+    def with_preset() -> list[ProviderSpec]:
+        preset = ProviderPreset(id="ready-made", name="Ready made")
+        return [ProviderSpec(type="good", label="Good", config=Good, preset=preset)]
+
+    host = make_host(home=tmp_path, plugins={"good": module(register_provider=good_provider)}, only=True)
+    host.plugins.disable("good")
     host.close()
-    host = make_host(home=tmp_path)
-    host.plugins.disable("llamacpp")
-    host.plugins.enable("llamacpp")
-    assert [item.id for item in host.providers.list().items] == ["builtin"]
+    host = make_host(home=tmp_path, plugins={"good": module(register_provider=with_preset)}, only=True)
+    assert host.providers.list().items == ()
+    assert host.plugins.enable("good").state == "ready"
+    assert [item.id for item in host.providers.list().items] == ["ready-made"]
 
 
 class Slow:
