@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from moorage.clock import Clock
+from moorage.errors import PluginFailed
 from moorage.models import Tool, ToolCall
 from moorage.plugins import Plugins
 from moorage.plugins.calls import Overdue, run_bounded
@@ -73,7 +74,9 @@ def run_tool(tool: Tool, arguments: dict[str, Any]) -> tuple[bool, str]:
         result = run_bounded(lambda: tool.run(arguments), CALL_SECONDS, f"tool:{tool.name}")
     except Overdue:
         return False, f"The tool did not answer within {CALL_SECONDS:g} s."
-    except Exception as error:  # noqa: BLE001 - a tool is plugin code: what it raises is its result
+    except PluginFailed as error:
+        return False, str(error)[:2000]
+    except Exception as error:  # noqa: BLE001 - what a tool raises is its result
         return False, f"{type(error).__name__}: {error}"[:2000]
     text = result if isinstance(result, str) else json.dumps(result, default=str)
     if len(text) > RESULT_LIMIT:

@@ -136,6 +136,7 @@ def test_errors_and_the_door(browser: Browser, places: World, tmp_path: Path, th
         assert answer.status == 404
         wrong += faults(page, "an error", 360, theme)
         page.goto(f"{closed.url}/settings")
+        page.get_by_text("More", exact=True).click()
         page.get_by_role("button", name="Sign out").click()
         assert urlsplit(page.url).path == "/login"
     context.close()

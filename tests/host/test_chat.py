@@ -280,6 +280,23 @@ def test_calls_of_a_cut_answer_are_not_made(make_host: MakeHost) -> None:
     assert ran == []
 
 
+def test_a_tool_says_no_key(make_host: MakeHost) -> None:
+    """What a tool raises goes to a model and into the conversation."""
+    key = "sk-of-the-provider-0123456789"
+
+    def run(arguments: dict[str, Any]) -> str:
+        raise ValueError(f"401 for {key}")
+
+    tool = ECHO.model_copy(update={"run": run})
+    call = calls(ToolCallDelta(0, "c", "echo", '{"text": "x"}'))
+    host, agent = host_with(make_host, Scripted(call, words("ok"), tools=(tool,)), ("echo",))
+    host.providers.create("P", "scripted", {"apiKey": key})
+    (result,) = [data for kind, data in events_of(host.chat.send(agent, "x")) if kind == "tool-result"]
+    assert not result["ok"]
+    assert result["content"].startswith("ValueError: 401 for ")
+    assert key not in result["content"]
+
+
 @pytest.mark.parametrize("allow", [True, False])
 def test_a_tool_that_changes_things_waits_for_a_person(make_host: MakeHost, allow: bool) -> None:
     tool = ECHO.model_copy(update={"needs_approval": True})

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pluggy
 from pydantic import BaseModel
 
-from moorage.errors import MoorageError
+from moorage.errors import MoorageError, PluginFailed
 from moorage.hookspecs import Hooks
 from moorage.models import CatalogEntry, ProviderSpec, Tool
 from moorage.plugins.calls import Overdue, run_bounded
@@ -93,6 +93,18 @@ def _register(manager: pluggy.PluginManager, name: str, plugin: object) -> dict[
     }
 
 
+def _redacted(record: PluginRecord, tool: Tool) -> Tool:
+    """The tool, whose errors go to a model and into a conversation without a key that they name."""
+
+    def run(arguments: dict[str, Any]) -> str:
+        try:
+            return tool.run(arguments)
+        except Exception as error:  # noqa: BLE001 - a tool is plugin code: what it raises is its result
+            raise PluginFailed(record.name, record.redact(f"{type(error).__name__}: {error}")) from None
+
+    return tool.model_copy(update={"run": run})
+
+
 def _ask(record: PluginRecord) -> None:
     """Call the register hooks, check what they return, and keep it."""
     config = _answer(record, "register_config", lambda value: value)
@@ -100,7 +112,7 @@ def _ask(record: PluginRecord) -> None:
         raise Refused("register_config must return a pydantic model class.", "Derive it from moorage.Config.")
     record.config_model = config
     record.specs = tuple(_listed(record, "register_provider", ProviderSpec))
-    record.tools = tuple(_listed(record, "register_tools", Tool))
+    record.tools = tuple(_redacted(record, tool) for tool in _listed(record, "register_tools", Tool))
     catalog = _answer(record, "model_catalog", lambda value: value) or {}
     if not isinstance(catalog, dict):
         raise Refused("model_catalog must return a dict of provider type to entries.")

@@ -81,5 +81,4 @@ def _page(error: MoorageError | None = None) -> str:
         targets=host().local.names(),
         home=host().settings.home,
         app_version=host().version,
-        password=host().access.required,
     )
