@@ -27,6 +27,7 @@ EventType = Literal[
     "install.waiting",
     "install.installed",
     "install.failed",
+    "install.updated",
     "install.changed",
     "model.removed",
     "schedule.fired",

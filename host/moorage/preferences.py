@@ -24,6 +24,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "timeZone": ("MOORAGE_TIME_ZONE",),
     "defaultTarget": ("MOORAGE_DEFAULT_TARGET",),
     "parallelInstalls": ("MOORAGE_PARALLEL_INSTALLS",),
+    "installsPerTarget": ("MOORAGE_INSTALLS_PER_TARGET",),
     "contextLength": ("MOORAGE_CONTEXT_LENGTH",),
 }
 OWNER = "settings"

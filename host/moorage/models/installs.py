@@ -22,7 +22,8 @@ class InstallRequest(Model):
     """What `plan_install` is asked: may this file of this model go onto this target?
 
     `road` is the person's wish, None for the plugin's choice. `already_here` is how many bytes of the file the data
-    directory holds.
+    directory holds. `limits` names the settings that only the host's own download obeys, such as "a bandwidth limit";
+    they are reasons to import where there is a choice.
     """
 
     target: Provider
@@ -30,6 +31,7 @@ class InstallRequest(Model):
     file: ModelFile
     road: Road | None = None
     already_here: int = 0
+    limits: tuple[str, ...] = ()
 
 
 class Problem(Model):
@@ -41,15 +43,23 @@ class Problem(Model):
 
 
 class Disk(Model):
-    """Bytes; None when the disk is on another machine and not known."""
+    """Bytes on the disk that the files are written to; None when it is on another machine and not known.
+
+    `needed` is what this install still takes, `promised` what others that have not ended will take.
+    """
 
     free: int | None
     needed: int | None
+    promised: int = 0
     ok: bool
 
 
 class InstallPlan(Model):
-    """What an install would do. `name` is what the model will be called on the target; sizes in bytes."""
+    """What an install would do. `name` is what the model will be called on the target; sizes in bytes.
+
+    `road_reason` says in a sentence why this road. A plugin that imports sets `disk.needed` only where the host's disk
+    has to take more than the files (an import into a server on this machine takes their space twice for a while).
+    """
 
     target: Provider = Field(exclude=True, repr=False)
     source: str
@@ -58,6 +68,7 @@ class InstallPlan(Model):
     file: ModelFile = Field(exclude=True)
     name: str
     road: Road
+    road_reason: str | None = None
     files: tuple[FilePart, ...]
     bytes: int
     already_here: int = 0
@@ -97,7 +108,21 @@ class WhenWindow(Model):
     window: Window
 
 
-When = Literal["now"] | Time | WhenWindow
+class WhenUpdated(Model):
+    """For an installed model, when a newer revision appears: say so, or install it (in `window`, or at once)."""
+
+    on_update: Literal["tell", "install"]
+    window: Window | None = None
+
+
+When = Literal["now"] | Time | WhenWindow | WhenUpdated
+
+
+class NewerRevision(Model):
+    """A newer revision of an installed model's file at its source."""
+
+    revision: str
+    found_at: Time
 
 
 class InstallFailure(Model):
@@ -124,14 +149,31 @@ class Proof(Model):
     tools: ToolsProof | None = None
 
 
+class TimelineEntry(Model):
+    """One thing that happened to an install, in a sentence; `state` as it was from then on."""
+
+    at: Time
+    state: State
+    phase: Phase | None = None
+    text: str
+
+
 class Install(Document):
-    """One durable record of getting one model (one file or set of shards) onto one target. Sizes in bytes."""
+    """One durable record of getting one model (one file or set of shards) onto one target. Sizes in bytes.
+
+    `attempt` counts the runs: each claim raises it, and what an older run writes is refused. `generation` counts what
+    people did to it (pause, resume, cancel, retry, …), so that a click on a page that is out of date hits nothing.
+    `hashes` are the sha256 of its files, `update` a newer revision of them; `starts_at` is when a scheduled one begins
+    (or goes on).
+    """
 
     source: str
     model: str
     file: str
     quantization: str | None = None
     revision: str | None = None
+    hashes: tuple[str | None, ...] = ()
+    update: NewerRevision | None = None
     target: str
     road: Road | None = None
     state: State = "queued"
@@ -142,10 +184,12 @@ class Install(Document):
     bytes_per_second: float | None = None
     seconds_left: float | None = None
     attempt: int = 0
+    generation: int = 1
     failures: int = 0
     error: InstallFailure | None = None
     warning: InstallFailure | None = None
     when: Annotated[When, Field(union_mode="left_to_right")] = "now"
+    starts_at: Time | None = None
     created_at: Time
     started_at: Time | None = None
     finished_at: Time | None = None
@@ -162,3 +206,43 @@ class Install(Document):
     def shown(self) -> dict[str, Any]:
         """The record as API.md has it."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+class StoredModel(Model):
+    """One model in the data directory; `size` in bytes."""
+
+    target: str
+    name: str
+    size: int | None
+
+
+class StoredFile(Model):
+    """A file of downloads in the data directory that no model uses (yet); sizes in bytes.
+
+    `kind`: `partial` is on its way, `finished` is whole and waits to be imported, `damaged` was put aside because its
+    hash was wrong. `total` is the size it will have. `installs` are the ids that want it; what nobody wants can go.
+    """
+
+    key: str
+    kind: Literal["partial", "finished", "damaged"]
+    size: int
+    total: int | None = None
+    name: str | None = None
+    installs: tuple[str, ...] = ()
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy's own limit: python/mypy#1362
+    @property
+    def needed(self) -> bool:
+        return bool(self.installs)
+
+
+class Storage(Model):
+    """What the data directory holds, in bytes. `other` is everything but models: settings, conversations, the rest."""
+
+    directory: str
+    free: int | None
+    disk: int | None
+    models: tuple[StoredModel, ...]
+    files: tuple[StoredFile, ...]
+    other: int
+    reclaimable: int

@@ -142,9 +142,10 @@ class Credential(Model):
 
 
 class ModelDetail(ModelHit):
-    """Everything about one model. `revision` is the commit that `files` belong to."""
+    """Everything about one model. `revision` is the commit that `files` belong to; `private` is for its owner only."""
 
     revision: str
+    private: bool = False
     gate: Gate = Gate()
     files: tuple[ModelFile, ...] = ()
     served_by: tuple[ServedBy, ...] = ()

@@ -59,7 +59,14 @@ class Preferences(Model):
         ge=1,
         le=16,
         title="Installs at the same time",
-        description="On different targets; each takes one after the other, and the rest waits in the queue.",
+        description="On all targets together; the rest waits in the queue.",
+    )
+    installs_per_target: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        title="Installs at the same time on one target",
+        description="More than one share the same line and the same disk.",
     )
     context_length: int = Field(
         default=4096,
