@@ -14,7 +14,7 @@ from benchmarks.processes import child
 from tests.fakes.hub import FakeHub
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-MEASURED = ("chat", "durable", "many", "pages", "search", "size", "start")
+MEASURED = ("chat", "download", "durable", "many", "pages", "search", "size", "start")
 
 
 def test_every_file_can_be_imported_and_every_measurement_has_rows() -> None:
