@@ -137,8 +137,8 @@ class Serving:
 
 
 @contextmanager
-def serving(home: Path, env: Mapping[str, str] | None = None, *args: str) -> Iterator[Serving]:
-    """`moorage serve` on a free port, from its ready line to the end of the block."""
+def starting(home: Path, env: Mapping[str, str] | None = None, *args: str) -> Iterator[Serving]:
+    """`moorage serve` on a free port, from its first moment to the end of the block; `wait_ready` is the caller's."""
     process = subprocess.Popen(
         arguments("serve", "--port", "0", "--home", str(home), *args),
         env=environment(env),
@@ -149,7 +149,14 @@ def serving(home: Path, env: Mapping[str, str] | None = None, *args: str) -> Ite
     running = Serving(process)
     running.read()
     try:
-        running.wait_ready()
         yield running
     finally:
         running.close()
+
+
+@contextmanager
+def serving(home: Path, env: Mapping[str, str] | None = None, *args: str) -> Iterator[Serving]:
+    """The same, from its ready line on."""
+    with starting(home, env, *args) as running:
+        running.wait_ready()
+        yield running
