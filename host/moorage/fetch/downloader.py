@@ -13,7 +13,7 @@ from moorage.fetch.shelf import Shelf
 from moorage.fetch.throttle import Throttle
 from moorage.fetch.transfer import Patience
 from moorage.http import CallScope, HttpDoor
-from moorage.models import Credential, FilePart, InstallProgress
+from moorage.models import Credential, FilePart, InstallProgress, StoredFile
 
 REMOVE_SECONDS = 5.0
 GIB = 1024**3
@@ -70,12 +70,17 @@ class Downloader:
         self._check_room(parts)
         scope = scope or CallScope(None)
         http = self._door.client("download", scope=scope)
-        job = Job(self._shelf, http, parts, credential, scope, owner, self._patience, self._throttle)
+        job = Job(self._shelf, http, parts, credential, scope, owner, self._patience, self._throttle, self._check_rest)
         yield job.progress("downloading")
         for part in parts:
             yield from job.part(part)
         yield job.progress("verifying")
         return tuple(self.path(part) for part in parts)
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more would leave the reserve free."""
+        self._shelf.prepare()
+        return self._free(self._shelf.blobs) >= size + self._reserve
 
     def remove_partial(self, owner: str) -> None:
         """Forget the unfinished files that only this install wanted."""
@@ -85,6 +90,14 @@ class Downloader:
         """Remove the finished files that no model uses; only while no install wants any."""
         self._shelf.sweep()
 
+    def files(self) -> list[StoredFile]:
+        """The files here that no model uses (yet). Who waits for a finished one is not known here."""
+        return self._shelf.files()
+
+    def remove(self, key: str) -> int:
+        """Remove one of `files` and give the bytes freed; 0 while somebody is fetching it, and when it is not here."""
+        return self._shelf.remove(key, REMOVE_SECONDS)
+
     def _check_room(self, parts: Sequence[FilePart]) -> None:
         needed = sum({key_of(part): part.size - self.kept(part) for part in parts}.values())
         free = self._free(self._shelf.blobs)
@@ -93,6 +106,15 @@ class Downloader:
                 f"{_human(needed)} are still needed, and {_human(self._reserve)} should stay free, "
                 f"but the disk has {_human(free)} left.",
                 hint="Make room, or choose a smaller file.",
+            )
+
+    def _check_rest(self) -> None:
+        """Others fill the disk too: stop while there is still room for all that is not a model."""
+        free = self._free(self._shelf.blobs)
+        if free < self._reserve // 2:
+            raise DiskFull(
+                f"The disk has only {_human(free)} left, of which {_human(self._reserve)} should stay free.",
+                hint="Make room and resume: what was downloaded so far is kept.",
             )
 
 

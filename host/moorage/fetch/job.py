@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from pydantic import SecretStr
 
@@ -34,12 +34,14 @@ class Job:
         owner: str | None,
         patience: Patience,
         throttle: Throttle,
+        check_disk: Callable[[], None],
     ) -> None:
         self._shelf = shelf
         self._scope = scope
         self._owner = owner
         self._patience = patience
         self._throttle = throttle
+        self._check_disk = check_disk
         self._http = http
         self._key = credential.value if credential else None
         self._origins = frozenset(origin(url) for url in credential.origins) if credential else frozenset()
@@ -70,7 +72,7 @@ class Job:
         self._here[key] = part.size
 
     def _fetch(self, part: FilePart, key: str) -> Progress:
-        file = self._shelf.open(key, self._owner)
+        file = self._shelf.open(key, owner=self._owner, part=part)
         try:
             yield from self._reread(part, file)
             for attempt in (1, 2):
@@ -78,6 +80,7 @@ class Job:
                 for message in transfer.run():
                     self._here[key] = file.offset
                     if message is not None or self._due():
+                        self._check_disk()
                         yield self.progress("downloading", message)
                 if part.sha256 in (None, file.sha256):
                     file.publish(self._shelf.path(part))

@@ -15,11 +15,11 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from moorage.errors import BadAnswer, DiskFull, StoreError
+from moorage.errors import BadAnswer, DiskFull, MoorageError, StoreError
 from moorage.models import FilePart
 
 SYNC_BYTES = 64 * 1024 * 1024
@@ -27,79 +27,118 @@ SYNC_SECONDS = 5.0
 BLOCK = 1024 * 1024
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_UNVERIFIED = "unverified-"
 
 
 def key_of(part: FilePart) -> str:
     """The name under which a file is kept. It becomes a path, so nothing but checked digits may be in it."""
     if part.sha256 is None:
-        return "unverified-" + hashlib.sha256(f"{part.url.partition('?')[0]} {part.size}".encode()).hexdigest()
+        return _UNVERIFIED + hashlib.sha256(f"{part.url.partition('?')[0]} {part.size}".encode()).hexdigest()
     if not _SHA256.fullmatch(part.sha256) or part.size < 0:
         raise BadAnswer(f"The source names no usable hash for {part.name}.", hint="Choose another file.")
     return part.sha256
 
 
+def is_key(text: str) -> bool:
+    """Whether this is a name that `key_of` may have given."""
+    return _SHA256.fullmatch(text.removeprefix(_UNVERIFIED)) is not None
+
+
 @dataclass
 class Sidecar:
-    """What is known about a part. `offset` counts the bytes that are safe; `owners` are the installs that want it."""
+    """What is known about a part. `offset` counts the bytes that are safe; `owners` are the installs that want it.
+
+    `name` and `total` (bytes) are of the file that it becomes, to be shown.
+    """
 
     offset: int = 0
     etag: str | None = None
     owners: tuple[str, ...] = ()
+    name: str | None = None
+    total: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> Sidecar:
         """The sidecar, or an empty one where it is missing or damaged: then the bytes are fetched again."""
         try:
             value = json.loads(path.read_bytes())
-            return cls(int(value["offset"]), value["etag"], tuple(value["owners"]))
+            owners = tuple(str(owner) for owner in value["owners"])
+            return cls(int(value["offset"]), value["etag"], owners, value.get("name"), value.get("total"))
         except (OSError, ValueError, TypeError, KeyError):
             return cls()
 
     def write(self, path: Path) -> None:
         temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(json.dumps(asdict(self)).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(json.dumps(asdict(self)).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 class PartFile:
     """The open part. Only the holder of its lock may have one."""
 
-    def __init__(self, directory: Path, key: str, owner: str | None) -> None:
+    def __init__(self, directory: Path, key: str, *, owner: str | None = None, part: FilePart | None = None) -> None:
         self.path = directory / f"{key}.part"
         self._sidecar_path = directory / f"{key}.json"
         self.sidecar = Sidecar.read(self._sidecar_path)
-        if owner is not None and owner not in self.sidecar.owners:
-            self.sidecar.owners = (*self.sidecar.owners, owner)
         with writing():
             self._file: IO[bytes] = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
         self.offset = 0
+        self._kept = min(self.sidecar.offset, os.fstat(self._file.fileno()).st_size)
         self._digest = hashlib.sha256()
         self._synced_at = time.monotonic()
+        self._is_lost = False
+        self._introduce(owner, part)
+
+    def _introduce(self, owner: str | None, part: FilePart | None) -> None:
+        """Write down at once whose file this is: a kill before the first sync must not leave bytes of nobody."""
+        known = replace(self.sidecar)
+        if owner is not None and owner not in known.owners:
+            known.owners = (*known.owners, owner)
+        if part is not None:
+            known.name, known.total = part.name, part.size
+        if known == self.sidecar:
+            return
+        self.sidecar = known
+        try:
+            with writing():
+                self.sidecar.write(self._sidecar_path)
+        except MoorageError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Keep what there is. Never raises: the sidecar then simply knows of fewer bytes."""
         if self._file.closed:
             return
-        if self.offset == 0:
+        if self.offset < self._kept:  # stopped while it was reread: what is here is as good as it was
+            self._file.close()
+        elif self.offset == 0:
             self.discard()
-            return
-        with suppress(OSError):
-            self._sync()
-        self._file.close()
+        else:
+            if not self._is_lost:
+                with suppress(OSError):
+                    self._sync()
+            self._file.close()
 
     def reread(self) -> Iterator[int]:
         """Go through the bytes that are here, to go on hashing after them; gives how many were read, block by block."""
-        kept = min(self.sidecar.offset, os.fstat(self._file.fileno()).st_size)
-        self._file.truncate(kept)
-        self._file.seek(0)
-        while self.offset < kept:
-            block = self._file.read(min(BLOCK, kept - self.offset))
-            self._digest.update(block)
-            self.offset += len(block)
-            yield self.offset
+        with writing():
+            self._file.truncate(self._kept)
+            self._file.seek(0)
+            while self.offset < self._kept:
+                block = self._file.read(min(BLOCK, self._kept - self.offset))
+                if not block:  # somebody has shortened it meanwhile
+                    self._kept = self.offset
+                self._digest.update(block)
+                self.offset += len(block)
+                yield self.offset
 
     def append(self, data: bytes) -> None:
         """Write at the end. DiskFull keeps what did fit."""
@@ -119,7 +158,7 @@ class PartFile:
         with writing():
             self._file.truncate(0)
             self._file.seek(0)
-            self.offset, self._digest = 0, hashlib.sha256()
+            self.offset, self._kept, self._digest = 0, 0, hashlib.sha256()
             self.sidecar.etag = None
             self._sync()
 
@@ -134,7 +173,7 @@ class PartFile:
             self._file.close()
             self.path.replace(path)
             sync_directory(path.parent)
-        self._sidecar_path.unlink(missing_ok=True)
+        self._forget()
 
     def quarantine(self, directory: Path) -> None:
         """Put a damaged file aside, where nobody takes it for a good one, and begin an empty part."""
@@ -149,10 +188,19 @@ class PartFile:
         """Remove the part and what is known about it."""
         self._file.close()
         self.path.unlink(missing_ok=True)
-        self._sidecar_path.unlink(missing_ok=True)
+        self._forget()
+
+    def _forget(self) -> None:
+        for path in (self._sidecar_path, self._sidecar_path.with_suffix(".tmp")):
+            path.unlink(missing_ok=True)
 
     def _sync(self) -> None:
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError:
+            # The kernel tells it once and drops the bytes: that a later fsync succeeds proves nothing about them.
+            self._is_lost = True
+            raise
         self.sidecar.offset = self.offset
         self.sidecar.write(self._sidecar_path)
         self._synced_at = time.monotonic()

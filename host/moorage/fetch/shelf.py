@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
-from moorage.fetch.part import PartFile, Sidecar, key_of, writing
-from moorage.models import FilePart
+from moorage.fetch.part import PartFile, Sidecar, is_key, key_of, writing
+from moorage.models import FilePart, StoredFile
 
 
 class Shelf:
@@ -38,9 +38,9 @@ class Shelf:
         key = key_of(part)
         return min(Sidecar.read(self.partial / f"{key}.json").offset, _size(self.partial / f"{key}.part") or 0)
 
-    def open(self, key: str, owner: str | None) -> PartFile:
-        """The unfinished file; its lock must be held."""
-        return PartFile(self.partial, key, owner)
+    def open(self, key: str, *, owner: str | None = None, part: FilePart | None = None) -> PartFile:
+        """The unfinished file, of `part` and wanted by `owner` from now on; its lock must be held."""
+        return PartFile(self.partial, key, owner=owner, part=part)
 
     @contextmanager
     def locked(self, key: str, seconds: float) -> Iterator[bool]:
@@ -49,9 +49,9 @@ class Shelf:
         path = self.partial / f"{key}.lock"
         # A generator may be closed by another thread than the one that ran it, hence not thread-local.
         lock = FileLock(path, thread_local=False)
-        try:
-            lock.acquire(timeout=seconds, poll_interval=0.05)
-        except Timeout:
+        with writing():
+            held = _acquired(lock, seconds)
+        if not held:
             yield False
             return
         try:
@@ -64,11 +64,61 @@ class Shelf:
             lock.release()
 
     def sweep(self) -> None:
-        """Remove the finished files that nobody has a second name for, and those that were wrong."""
+        """Remove the finished files that nobody has a second name for, those that were wrong, and what a kill left."""
         for path in [*self.blobs.glob("*"), *self.quarantine.glob("*")]:
             with suppress(OSError):
                 if path.stat().st_nlink == 1:
                     path.unlink()
+        for path in [*self.partial.glob("*.json"), *self.partial.glob("*.tmp")]:
+            with suppress(OSError):
+                if not path.with_suffix(".part").exists():
+                    path.unlink()
+
+    def files(self) -> list[StoredFile]:
+        """All files that no model uses: finished ones that have no second name, unfinished and damaged ones."""
+        found: list[StoredFile] = []
+        for path in sorted(self.blobs.glob("*")):
+            with suppress(OSError):  # one may go meanwhile
+                stat = path.stat()
+                if stat.st_nlink == 1:
+                    found.append(StoredFile(key=path.name, kind="finished", size=stat.st_size, total=stat.st_size))
+        for path in sorted(self.partial.glob("*.part")):
+            size = _size(path)
+            if size is not None:
+                known = Sidecar.read(path.with_suffix(".json"))
+                found.append(
+                    StoredFile(
+                        key=path.stem,
+                        kind="partial",
+                        size=size,
+                        total=known.total,
+                        name=known.name,
+                        installs=known.owners,
+                    )
+                )
+        for path in sorted(self.quarantine.glob("*")):
+            size = _size(path)
+            if size is not None:
+                found.append(StoredFile(key=path.name, kind="damaged", size=size))
+        return found
+
+    def remove(self, key: str, seconds: float) -> int:
+        """Remove what `files` tells of under this key, and give the bytes freed: 0 while somebody is fetching it."""
+        freed = 0
+        if not is_key(key):
+            return freed
+        with self.locked(key, seconds) as held:
+            if held:
+                places = (self.blobs / key, self.partial / f"{key}.part", self.quarantine / key)
+                for path in places:
+                    with suppress(OSError):
+                        stat = path.stat()
+                        if stat.st_nlink == 1:
+                            path.unlink()
+                            freed += stat.st_size
+                for suffix in (".json", ".tmp"):
+                    (self.partial / f"{key}{suffix}").unlink(missing_ok=True)
+        return freed
 
     def disown(self, owner: str, seconds: float) -> None:
         """Remove the unfinished files that only `owner` wanted. One that is being fetched for another one stays."""
@@ -83,7 +133,15 @@ class Shelf:
                 if sidecar.owners:
                     sidecar.write(path)
                 else:
-                    self.open(path.stem, None).discard()
+                    self.open(path.stem).discard()
+
+
+def _acquired(lock: BaseFileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds, poll_interval=0.05)
+    except Timeout:
+        return False
+    return True
 
 
 def _size(path: Path) -> int | None:

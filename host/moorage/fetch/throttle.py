@@ -6,23 +6,42 @@ import threading
 import time
 from collections.abc import Callable
 
+SHORTEST = 0.02  # seconds: what is less is added up, since every sleep takes a little longer than it should
+
 
 class Throttle:
     """Says how long to wait after so many bytes. `rate` in bytes per second, None for as fast as can be; it is asked
-    each time, so that a changed setting takes effect while downloads run."""
+    each time, so that a changed setting takes effect while downloads run, also for those that wait."""
 
     def __init__(self, rate: Callable[[], int | None], now: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._now = now
         self._lock = threading.Lock()
-        self._free_at = 0.0
+        self._taken = 0.0  # bytes, by all
+        self._paid = 0.0  # of these, the bytes for which the time has passed
+        self._at = now()
 
     def spend(self, amount: int) -> float:
-        """Seconds to wait before the next bytes may be taken."""
-        rate = self._rate()
-        if rate is None:
-            return 0.0
+        """Take so many bytes, and give the seconds to wait before the next may be taken."""
+        return self.left(self.take(amount))
+
+    def take(self, amount: int) -> float:
+        """Take so many bytes, and give the ticket for `left`."""
         with self._lock:
-            now = self._now()
-            self._free_at = max(self._free_at, now) + amount / rate
-            return self._free_at - now
+            self._pay()
+            self._taken += amount
+            return self._taken
+
+    def left(self, ticket: float) -> float:
+        """Seconds until the time of these bytes has passed, at the rate of now."""
+        with self._lock:
+            rate = self._pay()
+            left = 0.0 if rate is None else (ticket - self._paid) / rate
+            return left if left >= SHORTEST else 0.0
+
+    def _pay(self) -> int | None:
+        """Time that nobody used is not saved up."""
+        rate, now = self._rate(), self._now()
+        earned = self._taken if rate is None else self._paid + (now - self._at) * rate
+        self._paid, self._at = min(self._taken, earned), now
+        return rate

@@ -20,6 +20,7 @@ from moorage.models import FilePart
 SLOWEST = 1000  # bytes per second
 LONGEST_WAIT = 60.0
 LINKS_PER_HOUR = 5
+LONGEST_STEP = 0.5  # seconds: how soon a cap that was changed takes effect
 GGUF = b"GGUF"
 
 
@@ -121,18 +122,20 @@ class Transfer:
                     raise BadAnswer(f"{part.name} is longer than the {part.size} bytes that were announced.")
                 if file.offset == 0 and not _plausible(part, chunk):
                     raise NotGguf(f"{part.name} is not a GGUF file.", hint="Choose another file.")
-                file.append(chunk)
                 now = time.monotonic()
+                file.append(chunk)
                 if now - window > self._patience.slow:
                     if file.offset - window_start < SLOWEST * self._patience.slow:
                         raise Unreachable(f"The download of {part.name} has all but stopped.")
                     window, window_start = now, file.offset
-                if pause := self._throttle.spend(len(chunk)):
-                    self._scope.sleep(pause)
-                    window += pause  # to be held back is not to be slow
+                ticket = self._throttle.take(len(chunk))
+                while pause := self._throttle.left(ticket):
+                    self._scope.sleep(min(pause, LONGEST_STEP))
+                    yield None
                 yield None
                 if file.offset == part.size:
                     return
+                window += time.monotonic() - now  # to be held back, by the cap or the disk, is not to be slow
         if file.offset < part.size:
             raise Unreachable(f"The download of {part.name} ended early.")
 

@@ -71,8 +71,8 @@ class Stream:
     def raw(self) -> Iterator[bytes]:
         """The body as it is on the wire, without a cap."""
         for chunk in self._chunks:
-            self._heard()
             yield chunk
+            self._heard()  # only now: while the reader is held back, the other side is not silent
 
     def _noticed(self) -> Iterator[bytes]:
         for chunk in self._body():
