@@ -152,5 +152,15 @@ class Hooks:
         """
 
     @hookspec
-    def on_event(self, event: Event) -> None:
-        """Something has happened. Delivered in order on a thread of the plugin's own; never delays the host."""
+    def on_event(self, event: Event, context: PluginContext) -> None:
+        """Something has happened. Delivered in order on a thread of the plugin's own; never delays the host.
+
+        Nobody waits for it. While one call goes on, up to 1000 later events are kept for the plugin, and then the
+        oldest are dropped; `context.http` has 20 s for each. What a call raises is shown with the plugin. In the state
+        needs-config nothing is delivered, and nothing of before is made up for.
+
+            @hookimpl
+            def on_event(event, context):
+                if event.type == "install.failed":
+                    context.log.info("%s failed: %s", event.about, event.data["message"])
+        """

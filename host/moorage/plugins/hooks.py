@@ -44,6 +44,7 @@ SECONDS: Mapping[str, float] = {
     "list_models": 20.0,
     "plan_install": 20.0,
     "remove_model": 60.0,
+    "on_event": 20.0,  # of its HTTP: nobody waits for the call itself
 }
 R = TypeVar("R")
 

@@ -25,7 +25,7 @@ from moorage.models import (
     Tool,
 )
 from moorage.plugins.discovery import Candidate, Discover
-from moorage.plugins.hooks import HookCalls
+from moorage.plugins.hooks import SECONDS, HookCalls
 from moorage.plugins.listener import Listener
 from moorage.plugins.loader import load, unload
 from moorage.plugins.plugin_config import PluginConfigs
@@ -227,10 +227,14 @@ class Plugins(HookCalls):
         if record.state in ("ready", "needs-config"):
             self._admitted.add(record.name)
             if "on_event" in record.hooks:
-                self._listeners[record.name] = Listener(record, self._events)
+                self._listeners[record.name] = self._listener(record)
             self._events.publish("plugin.loaded", record.name, state=record.state)
         elif record.state != "disabled":
             self._events.publish("plugin.failed", record.name, state=record.state, error=record.error)
+
+    def _listener(self, record: PluginRecord) -> Listener:
+        seconds = SECONDS["on_event"]
+        return Listener(record, self._events, seconds, lambda scope: self._context(record, scope, seconds))
 
     def _apply_config(self, record: PluginRecord) -> None:
         if record.config_model is None:
