@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 
+from moorage.events import EventType
 from tests.docs.hook_reference import REFERENCE, render, signatures
 from tests.docs.markdown import ROOT
 
@@ -35,3 +37,8 @@ def test_a_hook_says_what_it_is_for(hook: str) -> None:
 @pytest.mark.parametrize("hook", signatures())
 def test_a_hook_has_a_test(hook: str) -> None:
     assert any(re.search(rf"\b{hook}\b", text) for text in TESTS)
+
+
+def test_the_events_of_installs_are_listed() -> None:
+    listed = re.findall(r"^\| `(install\.\w+)` \|", (ROOT / "docs" / "plugins.md").read_text(), re.M)
+    assert sorted(listed) == sorted(kind for kind in get_args(EventType) if kind.startswith("install."))
