@@ -15,6 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import moorage_web
 from moorage_web import forms
+from moorage_web.pages.installs import places
+from moorage_web.pages.night import night_of
 from moorage_web.templating import prepare
 from tests.web import samples
 
@@ -38,11 +40,21 @@ def environment() -> Environment:
 def render(part: str, theme: str = "system", given: ModuleType = samples) -> str:
     fields = forms.fields(given.TYPE.schema_, given.PROVIDER.config, search_source="huggingface")
     status = {"installs": given.INSTALLS[:1], "attention": 1}
+    night = night_of(given.INSTALLS, samples.QUIET, ZoneInfo("Europe/Berlin"), samples.NOW)
     return (
         environment()
         .get_template("gallery.html")
         .render(
-            part=part, theme=theme, active=part, status=status, s=given, fields=fields, scripts=SCRIPTS.get(part, ())
+            part=part,
+            theme=theme,
+            active=part,
+            status=status,
+            s=given,
+            fields=fields,
+            scripts=SCRIPTS.get(part, ()),
+            places=places([item for item in given.INSTALLS if item.state == "queued"]),
+            records={item.model_name: item for item in given.INSTALLS if item.model_name},
+            night=night,
         )
     )
 

@@ -14,31 +14,42 @@ from moorage.models import (
     ChatProof,
     Conversation,
     Disk,
+    FilePart,
     Fit,
     Gate,
     Install,
     InstallFailure,
+    InstallPlan,
     Message,
     ModelDetail,
     ModelFile,
     ModelHit,
+    NewerRevision,
     PluginFailure,
     PluginView,
+    Problem,
     Proof,
+    Provider,
     ProviderDraft,
     ProviderModel,
     ProviderType,
     ProviderView,
+    QuietHours,
     SearchOutcome,
     SearchQuery,
     ServedBy,
     SourceStatus,
+    Storage,
+    StoredFile,
+    StoredModel,
     Target,
     TestError,
     TestResult,
+    TimelineEntry,
     Tool,
     ToolsProof,
     ToolUse,
+    WhenUpdated,
     WhenWindow,
     Window,
 )
@@ -170,6 +181,8 @@ def install(id: str, **changes: Any) -> Install:
     return Install(**{**values, **changes})
 
 
+WINDOW = WhenWindow(window=Window(from_="23:00", to="06:00", time_zone="Europe/Berlin"))
+WEEKEND = WhenWindow(window=Window(from_="20:00", to="01:30", days=("sat", "sun"), time_zone="America/New_York"))
 INSTALLS = (
     install(
         "i1",
@@ -181,11 +194,12 @@ INSTALLS = (
         attempt=2,
     ),
     install("i2", state="running", phase="proving", completed=2_500_000_000),
-    install("i3", state="waiting", reason="Quiet hours end at 06:00.", completed=800_000_000),
+    install("i3", state="waiting", reason="network", completed=800_000_000, starts_at=NOW + timedelta(minutes=2)),
     install("i4", state="queued"),
-    install(
-        "i5", state="scheduled", when=WhenWindow(window=Window(from_="23:00", to="06:00", time_zone="Europe/Berlin"))
-    ),
+    install("i9", state="queued", reason="quiet hours", generation=7),
+    install("i10", state="queued", reason="Moorage was restarted; it goes on from what is kept.", completed=90_000_000),
+    install("i5", state="scheduled", when=WINDOW, starts_at=NOW + timedelta(minutes=30), completed=400_000_000),
+    install("i11", state="scheduled", when=NOW + timedelta(days=2), starts_at=NOW + timedelta(days=2)),
     install(
         "i6",
         state="failed",
@@ -197,9 +211,79 @@ INSTALLS = (
         ),
     ),
     install("i7", state="installed", model_name="harbour:4b", finished_at=NOW - timedelta(days=2), proof=PROOF),
-    install("i8", state="paused", completed=10_000_000),
+    install(
+        "i12",
+        state="installed",
+        model_name="hub.example/quay/tiny-135m:Q8_0",
+        finished_at=NOW - timedelta(days=40),
+        when=WhenUpdated(on_update="tell"),
+        update=NewerRevision(revision="0f3c1ab2d4e5f60718293a4b5c6d7e8f90a1b2c3", found_at=NOW - timedelta(hours=3)),
+        proof=Proof(chat=ChatProof(ok=False, seconds=9.0)),
+        warning=InstallFailure(
+            code="engine", message="The engine cannot load it.", hint="Try another file of this model."
+        ),
+    ),
+    install("i8", state="paused", reason="paused", completed=10_000_000),
+    install("i13", state="cancelled", finished_at=NOW - timedelta(days=3)),
+    install("i14", state="scheduled", when=WEEKEND, starts_at=NOW + timedelta(days=3)),
 )
-SPEEDS = (10.0, 22.0, 24.0, 21.0, 8.0, 23.0, 24.5, 24.0)
+WAITING = tuple(
+    install(
+        f"w{index}",
+        state="waiting",
+        reason=reason,
+        completed=800_000_000,
+        error=InstallFailure(code=reason, message="The service said no.", hint=None),
+    )
+    for index, reason in enumerate(("quiet hours", "window", "disk", "sign-in", "network", "target", "the tide"))
+)
+QUIET = QuietHours(from_="22:00", to="07:30")
+TIMELINE = (
+    TimelineEntry(at=NOW - timedelta(hours=2), state="queued", text="Asked for in the browser."),
+    TimelineEntry(at=NOW - timedelta(hours=2), state="running", phase="downloading", text="The first run began."),
+    TimelineEntry(at=NOW - timedelta(hours=1), state="waiting", text="The connection broke after 800 MB."),
+    TimelineEntry(at=NOW, state="installed", text="It is installed as harbour:4b."),
+)
+STORAGE = Storage(
+    directory="/home/mate/.local/share/moorage",
+    free=120 * GB,
+    disk=500 * GB,
+    models=(StoredModel(target="builtin", name="harbour-4b-Q4_K_M", size=2_500_000_000),),
+    files=(
+        StoredFile(
+            key="a1",
+            kind="partial",
+            size=1_050_000_000,
+            total=2_500_000_000,
+            name="harbour-4b-Q4_K_M.gguf",
+            installs=("i1", "gone"),
+        ),
+        StoredFile(key="b2" * 32, kind="damaged", size=200_000_000),
+        StoredFile(key="c3", kind="finished", size=1_000_000_000, name="tiny-135m-Q8_0.gguf"),
+    ),
+    other=4_000_000,
+    reclaimable=1_200_000_000,
+)
+PLAN = InstallPlan(
+    target=Provider(id="p3", name="Ollama here", type="ollama", config={}),
+    source="huggingface",
+    model="lighthouse/Harbour-4B-GGUF",
+    revision="9f3c1ab2d4e5f60718293a4b5c6d7e8f90a1b2c3",
+    file=file("Q4_K_M", 2.5, "fits"),
+    name="harbour:4b",
+    road="import",
+    road_reason="The server cannot pull a file in shards.",
+    files=(FilePart(name="harbour-4b-Q4_K_M.gguf", url="https://hub.example/a", size=2_500_000_000),),
+    bytes=2_500_000_000,
+    already_here=800_000_000,
+    disk=Disk(free=120 * GB, needed=1_700_000_000, promised=4 * GB, ok=True),
+    gate=Gate(state="open"),
+    license="apache-2.0",
+    fit=Fit(verdict="fits", needs=3 * GB, has=8 * GB, context_length=4096),
+    tools="yes",
+    problems=(Problem(code="gated", message="The licence is not accepted yet.", hint="Accept it on its page."),),
+)
+SPEEDS = tuple(mb * 1e6 for mb in (10.0, 22.0, 24.0, 21.0, 8.0, 23.0, 24.5, 24.0))
 PROVIDER = ProviderView(
     id="p1",
     name="Northwind",
@@ -343,4 +427,3 @@ PLUGINS = (
         ),
     ),
 )
-DISK = Disk(free=120 * GB, needed=3 * GB, ok=True)

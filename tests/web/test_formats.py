@@ -77,3 +77,9 @@ def test_query_urls_change_and_drop() -> None:
     args = {"q": "a b", "format": "gguf", "cursor": "x"}
     assert formats.query_url("/models", args, cursor=None, open="s:a/b") == "/models?q=a+b&format=gguf&open=s%3Aa%2Fb"
     assert formats.query_url("/models", {"q": "a"}, q=None) == "/models"
+
+
+def test_what_stands_between_backticks_is_code() -> None:
+    assert formats.coded("Run `make demo` <now>.") == "Run <code>make demo</code> &lt;now&gt;."
+    assert formats.coded("A lone ` stays.") == "A lone ` stays."
+    assert formats.coded(None) == ""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from moorage_web.render import disk_bar, fit_bar, hours_strip, sparkline
+from zoneinfo import ZoneInfo
+
+from moorage_web.pages.night import night_of
+from moorage_web.render import Span, disk_bar, fit_bar, night_strip, parts_bar, sparkline
+from tests.web import samples
 
 
 def test_a_fit_bar_shows_what_is_needed() -> None:
@@ -29,7 +33,38 @@ def test_a_sparkline_is_scaled_to_its_highest() -> None:
     assert sparkline([1], "Speed") == ""
 
 
-def test_a_window_past_midnight_has_two_parts() -> None:
-    assert hours_strip("23:00", "06:00", "Window").count('class="on"') == 2
-    assert 'x="60" width="300"' in hours_strip("01:00", "06:00", "Window")
-    assert 'width="1440"' in hours_strip("06:00", "06:00", "Window")
+def test_parts_of_a_disk_stand_one_after_another() -> None:
+    bar = parts_bar([(25, "used"), (50, "files")], 100, "Disk")
+    assert 'class="used" x="0.0" width="25.0"' in bar
+    assert 'class="files" x="25.0" width="50.0"' in bar
+    assert parts_bar([(0, "used")], 0, "Disk") == ""
+
+
+def test_the_night_stands_in_one_piece() -> None:
+    assert 'x="660" y="8" width="420"' in night_strip([Span("23:00", "06:00")], None, "Night")
+    noon = night_strip([Span("11:00", "13:00")], None, "Noon")
+    assert 'x="0" y="8" width="60"' in noon
+    assert 'x="1380" y="8" width="60"' in noon
+    assert 'width="1440"' in night_strip([Span("06:00", "06:00")], None, "All day").partition("track")[2]
+
+
+def test_windows_lie_over_quiet_hours_in_lanes_of_their_own() -> None:
+    spans = [Span("22:00", "07:00", "quiet"), Span("23:00", "06:00"), Span("01:00", "03:00")]
+    strip = night_strip(spans, "21:30", "Quiet hours 22:00 to 07:00")
+    assert 'class="quiet" x="600" y="0" width="540" height="48"' in strip
+    assert strip.count('class="window"') == 2
+    assert 'x="660" y="4" width="420" height="16"' in strip
+    assert 'x="780" y="28" width="120" height="16"' in strip
+    assert 'class="now" x1="570" x2="570"' in strip
+    assert 'aria-label="Quiet hours 22:00 to 07:00"' in strip
+
+
+def test_a_window_of_another_zone_is_drawn_where_the_person_lives() -> None:
+    night = night_of(samples.INSTALLS, samples.QUIET, ZoneInfo("Europe/Berlin"), samples.NOW)
+    assert night is not None
+    assert night.now == "22:30"
+    quiet, first, second = night.parts
+    assert (quiet.kind, first.kind, first.zone, first.count) == ("quiet", "window", None, 1)
+    assert (second.start, second.zone) == ("20:00", "America/New_York")
+    assert second.span == Span("02:00", "07:30")
+    assert night_of(samples.INSTALLS[:1], samples.QUIET, ZoneInfo("UTC"), samples.NOW) is None

@@ -133,7 +133,7 @@ def test_a_row_changes_in_place(page: Page, server: tuple[str, Script]) -> None:
     row = page.locator("#install-i1")
     row.get_by_role("button", name="Pause").click()
     expect(row.get_by_role("button", name="Resume")).to_be_visible()
-    assert script.asked[-1] == ("POST", "/installs/i1/pause", "fragment=row")
+    assert script.asked[-1] == ("POST", "/installs/i1/pause", "generation=1&fragment=row")
 
 
 def test_events_refresh_what_they_are_about_and_are_spoken(page: Page, server: tuple[str, Script]) -> None:

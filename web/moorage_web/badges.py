@@ -27,6 +27,8 @@ BADGES: Mapping[str, Badge] = MappingProxyType(
         "installed": Badge("ok", "ok", "Installed"),
         "failed": Badge("danger", "error", "Failed"),
         "cancelled": Badge("neutral", "close", "Cancelled"),
+        "newer": Badge("info", "download", "Newer revision"),
+        "warned": Badge("attention", "warning", "With a warning"),
         # plugins
         "ready": Badge("ok", "ok", "Ready"),
         "disabled": Badge("neutral", "pause", "Disabled"),

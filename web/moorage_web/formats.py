@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from urllib.parse import urlencode
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 _UNKNOWN = "—"
 
@@ -123,6 +123,16 @@ def time_markup(moment: datetime | None, now: datetime, zone: tzinfo) -> str:
         return _UNKNOWN
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         moment.isoformat(timespec="seconds"), clock(moment, zone), ago(moment, now)
+    )
+
+
+def coded(text: str | None) -> Markup:
+    """A sentence with what stands between backticks as code."""
+    parts = (text or "").split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner is one of the text
+        return escape(text or "")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
     )
 
 

@@ -18,9 +18,11 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
     """Add our filters and globals to a Jinja environment.
 
     `now` is the time (UTC-aware), `zone` the person's time zone from the settings; both are asked at every use.
-    Filters: compact, count, size, size_text, speed, parameters, context, duration, exact, ago, clock, markdown.
+    Filters: compact, count, size, size_text, speed, parameters, context, duration, exact, ago, clock, coded,
+    markdown.
     Globals: badge_for,
-    percent, plural, query_url, fit_bar, disk_bar, share_bar, sparkline, hours_strip.
+    percent, plural, query_url, fit_bar, disk_bar, parts_bar, share_bar, sparkline, night_strip,
+    zone_name.
     """
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters.update(
@@ -36,6 +38,7 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
         rate=formats.rate,
         ago=lambda moment: formats.time_markup(moment, now(), zone()),
         clock=lambda moment: formats.clock(moment, zone()),
+        coded=formats.coded,
         markdown=_markdown,
         groupby_order=_runs,
     )
@@ -46,9 +49,11 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
         query_url=formats.query_url,
         fit_bar=render.fit_bar,
         disk_bar=render.disk_bar,
+        parts_bar=render.parts_bar,
         share_bar=render.share_bar,
         sparkline=render.sparkline,
-        hours_strip=render.hours_strip,
+        night_strip=render.night_strip,
+        zone_name=lambda: str(zone()),
     )
 
 

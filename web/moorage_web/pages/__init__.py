@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Flask, g, request
 
+from moorage.models import Install
 from moorage_web import templating
 from moorage_web.current import host
 
@@ -16,9 +17,9 @@ THEMES = ("system", "light", "dark")
 
 
 def blueprints() -> list[Blueprint]:
-    from moorage_web.pages import agents, chat, home, installs, llm, models, plugins, settings
+    from moorage_web.pages import agents, chat, home, installs, llm, models, plans, plugins, settings
 
-    return [module.pages for module in (home, chat, agents, models, installs, llm, plugins, settings)]
+    return [module.pages for module in (home, chat, agents, models, installs, plans, llm, plugins, settings)]
 
 
 def prepare(app: Flask) -> None:
@@ -26,7 +27,8 @@ def prepare(app: Flask) -> None:
     templating.prepare(app.jinja_env, now=lambda: datetime.now(UTC), zone=_zone)
     app.jinja_env.globals.update(
         users_of=_users_of,
-        proofs_of=lambda proofs, target: {name: proof for (at, name), proof in proofs.items() if at == target},
+        records_of=lambda records, target: {name: record for (at, name), record in records.items() if at == target},
+        speeds_of=_speeds_of,
         provider_options=lambda providers: [(item.id, item.name) for item in providers],
         type_options=lambda types: [(item.type, item.label) for item in types],
     )
@@ -46,6 +48,11 @@ def _users_of(provider: str) -> dict[str, list[str]]:
     return users
 
 
+def _speeds_of(install: Install) -> tuple[float, ...]:
+    """The last speeds of what runs, for its sparkline."""
+    return host().installs.speeds(install.id) if install.state == "running" else ()
+
+
 def _zone() -> tzinfo:
     return ZoneInfo(host().preferences.current.time_zone)
 
@@ -57,6 +64,11 @@ def status() -> dict[str, Any]:
         g.status = {"installs": installs.active(), "attention": installs.needing_attention()}
     found: dict[str, Any] = g.status
     return found
+
+
+def records() -> dict[tuple[str, str | None], Install]:
+    """The newest install behind each model of each target, by target and the model's name there."""
+    return {(made.target, made.model_name): made for made in reversed(host().installs.list(("installed",)).items)}
 
 
 class Lazy:

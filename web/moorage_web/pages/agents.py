@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from moorage.errors import InvalidInput, MoorageError
-from moorage.models import Agent, SearchOutcome, SearchQuery
+from moorage.models import Agent, Install, ProviderView, SearchOutcome, SearchQuery
 from moorage_web import forms
 from moorage_web.current import host
-from moorage_web.pages import finding
+from moorage_web.pages import finding, records
 
 pages = Blueprint("agents", __name__)
 DEFAULT_TYPE = "huggingface"
@@ -160,6 +161,7 @@ def _form(
         providers=providers,
         provider=provider,
         llm_model="" if inline else llm.get("model") or "",
+        proven=None if inline else _proven(providers, provider, llm.get("model")),
         config_fields=config_fields,
         option_fields=option_fields,
         tools=list(host().tools.known().values()),
@@ -168,6 +170,12 @@ def _form(
         problem=error if error is not None and not errors else None,
         outcome=outcome,
     )
+
+
+def _proven(providers: Sequence[ProviderView], provider: str, model: str | None) -> Install | None:
+    """The install that brought the chosen model onto this machine or server, with what it showed then."""
+    own = next((item.model for item in providers if item.id == provider), None)
+    return records().get((provider, model or own))
 
 
 def type_error(item: Any) -> Any:

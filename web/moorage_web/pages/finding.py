@@ -58,6 +58,7 @@ def context(path: str, *, fixed: dict[str, str] | None = None, provider_path: st
         "fixed": fixed or {},
         "search_problem": problem,
         "outcome": Lazy(outcome),
+        "troubles": host().search.troubles(),
         "open": request.args.get("open"),
         "panel": panel,
         "provider_path": provider_path or "/settings/llm/new",

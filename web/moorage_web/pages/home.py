@@ -32,6 +32,5 @@ def home() -> ResponseReturnValue:
         first_visit=not conversations and not request.args,
         memory=host().local.this_machine(),
         notices=host().store.notices,
-        troubles=host().search.troubles(),
         **finding.context("/"),
     )

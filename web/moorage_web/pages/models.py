@@ -8,10 +8,12 @@ from flask import Blueprint, redirect, request, stream_template
 from flask.typing import ResponseReturnValue
 
 from moorage.errors import MoorageError
+from moorage.models import State
 from moorage_web.current import host
-from moorage_web.pages import Lazy, finding, fragment
+from moorage_web.pages import Lazy, finding, fragment, records
 
 pages = Blueprint("models", __name__)
+WANTING: tuple[State, ...] = ("scheduled", "queued", "running", "paused", "waiting", "failed", "cancelled")
 FIXED = {"format": "gguf"}
 PATIENCE = 2.5  # seconds that the page, and the search below, wait for a server that does not answer
 
@@ -33,13 +35,28 @@ def remove() -> ResponseReturnValue:
     return redirect("/models", 303)
 
 
+@pages.post("/models/clean-up")
+def clean_up() -> ResponseReturnValue:
+    try:
+        freed = host().storage.clean()
+    except MoorageError as error:
+        return _page(error), error.status
+    return redirect(f"/models?freed={freed}#disk", 303)
+
+
 def _page(error: MoorageError | None = None) -> str | Iterator[str]:
-    proofs = {
-        (install.target, install.model_name): install.proof
-        for install in reversed(host().installs.list(("installed",)).items)
-        if install.proof is not None
-    }
     values = finding.context("/models", fixed=FIXED)
-    local = host().local
-    targets = Lazy(lambda: local.targets(PATIENCE))
-    return stream_template("pages/models.html", active="models", targets=targets, proofs=proofs, error=error, **values)
+    local, storage = host().local, host().storage
+    freed = request.args.get("freed", "")
+    return stream_template(
+        "pages/models.html",
+        active="models",
+        targets=Lazy(lambda: local.targets(PATIENCE)),
+        storage=Lazy(storage.view),
+        wanting={install.id: install for install in host().installs.list(WANTING).items},
+        records=records(),
+        target_names=local.names(),
+        freed=int(freed) if freed.isdigit() else None,
+        error=error,
+        **values,
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 _SVG = Markup(
@@ -31,6 +33,17 @@ def disk_bar(used: int, free: int | None, label: str) -> Markup:
     if free is None or used + free <= 0:
         return Markup("")
     return share_bar(used / (used + free), label)
+
+
+def parts_bar(parts: Sequence[tuple[int, str]], whole: int, label: str) -> Markup:
+    """Amounts one after another against `whole`, each with the class that colours it. Nothing where all is nothing."""
+    if whole <= 0:
+        return Markup("")
+    bars, at = [], 0
+    for amount, look in parts:
+        bars.append(_RECT.format(look, _percent(at / whole), _percent(amount / whole)))
+        at += amount
+    return _SVG.format(label, Markup("").join(bars))
 
 
 def share_bar(share: float, label: str) -> Markup:

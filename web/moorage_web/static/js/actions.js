@@ -1,19 +1,31 @@
-// A button in a row of a list (test, pause, retry): its form answers with the row alone.
-import { fetchFragment, place } from "./fragments.js";
+// A button in a row of a list (test, pause, retry): its form answers with the row alone, or with the list.
+import { send } from "./fragments.js";
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.dataset.fragmentForm) return;
   event.preventDefault();
   const button = event.submitter;
-  button.disabled = true;
+  const { fragmentForm, fragment, follow } = form.dataset;
+  const label = button?.textContent;
+  const body = new URLSearchParams(new FormData(form, button));
+  body.set("fragment", fragment ?? "row");
+  if (button) button.disabled = true;
   try {
-    const body = new URLSearchParams(new FormData(form, button));
-    body.set("fragment", "row");
-    place(await fetchFragment(form.action, { method: "POST", body }));
+    await send(form.action, body, fragmentForm);
+    if (follow) focusIn(document.getElementById(follow), label);
   } catch {
     location.reload();
   } finally {
-    button.disabled = false;
+    if (button) button.disabled = false;
   }
 });
+
+/** The focus goes with what has moved: to the same button where it is now, else to its name. */
+function focusIn(row, label) {
+  const same = [...(row?.querySelectorAll("button") ?? [])].find((item) => item.textContent === label);
+  (same ?? row?.querySelector("a.name"))?.focus();
+}
+
+// A choice that is saved as soon as it is made; without this file the button beside it saves it.
+document.addEventListener("change", (event) => event.target.form?.closest("[data-at-once]")?.requestSubmit());

@@ -81,7 +81,8 @@ document.addEventListener("keydown", (event) => {
 for (const form of document.querySelectorAll("[data-agent-form]")) {
   form.addEventListener("change", (event) => {
     if (event.target.name === "llm.type") refill(form, ["llm-fields", "options-place"]);
-    else if (["llm.kind", "llm.provider"].includes(event.target.name)) refill(form, ["options-place"]);
+    else if (["llm.kind", "llm.provider"].includes(event.target.name)) refill(form, ["options-place", "llm-proof"]);
+    else if (["llm.model", "tools"].includes(event.target.name)) refill(form, ["llm-proof"]);
   });
 }
 

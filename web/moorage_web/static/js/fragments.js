@@ -11,12 +11,22 @@ export function parse(html) {
   return new DOMParser().parseFromString(html, "text/html").body;
 }
 
+/** Send what a form would, and show what the server answers, also a refusal; throws where it is another page. */
+export async function send(url, body, wanted) {
+  const response = await fetch(url, { method: "POST", headers: { Accept: "text/html" }, body });
+  const fresh = parse(await response.text());
+  if (![...fresh.children].some((element) => element.id === wanted)) throw new Error(`${response.status} for ${url}`);
+  place(fresh);
+  if (!response.ok) document.querySelector("#install-problem .notice")?.scrollIntoView({ block: "nearest" });
+  return response.ok;
+}
+
 /** Put every element of `body` that has an id in the place of its namesake; gives the ones that were there. */
 export function place(body) {
   const placed = [];
   for (const fresh of [...body.children]) {
     const old = fresh.id && document.getElementById(fresh.id);
-    if (!old) continue;
+    if (!old || old.querySelector(".dragging")) continue; // nothing moves under the hand
     morph(old, fresh);
     placed.push(document.getElementById(fresh.id));
   }

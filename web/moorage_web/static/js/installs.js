@@ -1,11 +1,18 @@
 // The queue by drag: a row dropped before another moves there. The buttons do the same without a mouse.
+import { send } from "./fragments.js";
+
 let dragged;
 let followers = [];
 
-for (const row of document.querySelectorAll("[data-movable]")) row.draggable = true;
+const rowOf = (event) => event.target.closest?.("[data-movable]");
+
+document.addEventListener("pointerdown", (event) => {
+  const row = rowOf(event);
+  if (row) row.draggable = !event.target.closest("button, summary");
+});
 
 document.addEventListener("dragstart", (event) => {
-  dragged = event.target.closest?.("[data-movable]");
+  dragged = rowOf(event);
   if (!dragged) return;
   dragged.classList.add("dragging");
   const rows = [...dragged.parentElement.querySelectorAll("[data-movable]")];
@@ -14,7 +21,7 @@ document.addEventListener("dragstart", (event) => {
 });
 
 document.addEventListener("dragover", (event) => {
-  const over = dragged && event.target.closest?.("[data-movable]");
+  const over = dragged && rowOf(event);
   if (!over || over === dragged || over.parentElement !== dragged.parentElement) return;
   event.preventDefault();
   const { top, height } = over.getBoundingClientRect();
@@ -30,16 +37,18 @@ document.addEventListener("dragend", async () => {
   const row = dragged;
   dragged = undefined;
   row?.classList.remove("dragging");
-  if (!row) return;
+  if (!row || row.nextElementSibling === (followers[0] ?? null)) return;
   const next = row.nextElementSibling?.closest("[data-movable]");
-  // The API moves a row before another; to the end means that all that came after it move before it, one by one.
+  // A row moves before another; to the end means that all that came after it move before it, one by one.
   const moves = next ? [[row, next]] : followers.map((other) => [other, row]);
-  for (const [moved, before] of moves) {
-    const response = await fetch(`/api/installs/${moved.dataset.movable}/move`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ before: before.dataset.movable }),
-    });
-    if (!response.ok) return location.reload();
+  const bodies = moves.map(([moved, before]) => [moved.dataset.movable, {
+    before: before.dataset.movable, generation: moved.dataset.generation, fragment: "sections",
+  }]);
+  try {
+    for (const [id, body] of bodies) {
+      if (!(await send(`/installs/${id}/move`, new URLSearchParams(body), "install-sections"))) return;
+    }
+  } catch {
+    location.reload();
   }
 });
