@@ -139,6 +139,7 @@ class Line:
     attempt: int = 0
     lives: dict[int, int] = field(default_factory=dict)  # by attempt: in which life it ran
     cancels: int = 0  # asked for, acknowledged or not
+    pressed: list[tuple[int, str]] = field(default_factory=list)  # in which life, what, and the answer
     perhaps_removed: bool = False
 
 
@@ -259,6 +260,7 @@ class Person:
         line = self._ledger.lines[install["id"]]
         before, line.held = line.held, None
         line.cancels += action == "cancel"
+        line.pressed.append((self._voyage.life, f"{action} {install['state']} {install['phase']}"))
         path = f"/api/installs/{line.id}"
         if action == "remove":
             line.perhaps_removed = True
@@ -270,6 +272,7 @@ class Person:
         else:
             answer = self._client.post(f"{path}/{action}")
         assert answer.status_code in (200, 204, 409), (action, answer.status_code, answer.text)
+        line.pressed.append((self._voyage.life, f"+ {answer.status_code}"))
         if answer.status_code == 409:  # it had moved on by itself
             line.held, line.perhaps_removed = before, False
         elif action == "remove":
@@ -433,19 +436,24 @@ class Voyage:
                 assert item["target"] == "builtin" or item["model"] in served
         # What was installed once may stay when its record is removed from the history.
         wanted = {model for model, target in self.ledger.installed if target == "builtin"}
-        assert set(here) <= {file_of(model) for model in wanted}
-        assert served <= {model for model, target in self.ledger.installed if target != "builtin"}
         hashes = {self.harbour.weights[model].sha256 for model in wanted}
-        blobs = {path.name for path in everything if path.parent.name == "blobs"}
-        assert blobs <= hashes, f"files of no model: {blobs - hashes}"
-        left = [path for path in everything if path.parent.name == "partial" or ".tmp" in path.name]
-        assert not left, f"left over: {[self._story(path) for path in left]}"
-        assert not list(self.home.rglob(".new-*"))
+        left = [
+            *(f"the built-in engine has {name}" for name in set(here) - {file_of(model) for model in wanted}),
+            *(f"the server has {model}" for model in served - {model for model, _ in self.ledger.installed}),
+            *(f"blob {path.name}" for path in everything if path.parent.name == "blobs" and path.name not in hashes),
+            *(path.name for path in everything if path.parent.name == "partial" or ".tmp" in path.name),
+            *(str(path) for path in self.home.rglob(".new-*")),
+        ]
+        assert not left, "\n".join([*left, *map(str, self._about(left))])
 
-    def _story(self, path: Path) -> tuple[str, list[Line]]:
-        """A file that was left, and the installs that wanted it."""
-        models = [id for id, weights in self.harbour.weights.items() if weights.sha256 == path.stem]
-        return path.name, [line for line in self.ledger.lines.values() if line.model in models]
+    def _about(self, left: list[str]) -> list[Line]:
+        """What is known of the installs whose files were left."""
+        text = " ".join(left)
+        return [
+            line
+            for line in self.ledger.lines.values()
+            if any(word in text for word in (self.harbour.weights[line.model].sha256, file_of(line.model), line.model))
+        ]
 
     def fetched_again(self) -> int:
         """Bytes that were sent beyond the size of each file; not of those that were cancelled and asked for again."""

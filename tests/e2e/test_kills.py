@@ -35,9 +35,10 @@ def test_kills_under_installs(tmp_path: Path, soak: bool) -> None:
             else:
                 # Mostly short; now and then long enough for what has come to be synced on the way.
                 voyage.sail(chance.uniform(6.0, 9.0) if chance.random() < 0.05 else chance.uniform(0.0, 2.0))
+        print(f"seed {seed}: {voyage.log}; {len(voyage.ledger.lines)} installs, seen in {dict(voyage.ledger.phases)}")
         voyage.arrive(60 + 3.0 * len(voyage.ledger.lines))
         again = voyage.fetched_again()
-        print(f"seed {seed}: {voyage.log}; fetched again: {again / MB:.2f} MB; seen in {dict(voyage.ledger.phases)}")
+        print(f"fetched again: {again / MB:.2f} MB")
         assert again / kills <= 64 * MIB
         # Much less than that at this speed: what came since the last sync, and what was on its way.
         assert max(voyage.log.lost) <= SPEED * (SYNCED + 2)
