@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from moorage.clock import Clock, utc_now
 from moorage.host import Host
 from moorage.plugins.discovery import Candidate, installed
+from moorage.schedule import Timer
 from moorage.settings import Settings
 from tests.browser import chromium, launched
 
@@ -85,6 +87,8 @@ def make_host(tmp_path: Path) -> Iterator[MakeHost]:
         environment: dict[str, str] | None = None,
         plugins: dict[str, object] | None = None,
         only: bool = False,
+        clock: Clock = utc_now,
+        timer: Timer | None = None,
         **settings: object,
     ) -> Host:
         def discover() -> list[Candidate]:
@@ -94,7 +98,8 @@ def make_host(tmp_path: Path) -> Iterator[MakeHost]:
         # No search for an Ollama server: one may run on the machine that tests.
         given = {"OLLAMA_HOST": "http://127.0.0.1:1", **(environment or {})}
         values = {"home": home or tmp_path / "home", **settings}
-        host = Host.open(Settings.model_validate(values), discover=discover, environment=given)
+        checked = Settings.model_validate(values)
+        host = Host.open(checked, discover=discover, environment=given, clock=clock, timer=timer)
         opened.append(host)
         return host
 

@@ -22,17 +22,18 @@ from moorage.health import Health
 from moorage.http import HttpDoor, ProxySettings
 from moorage.installs import Installs
 from moorage.installs.planner import Planner
-from moorage.installs.queue import InstallQueue
-from moorage.installs.quiet import Quiet, quiet_at
+from moorage.installs.stored_queue import StoredQueue
 from moorage.local import LocalModels
 from moorage.plugins import Discover, Plugins
 from moorage.plugins.discovery import installed
 from moorage.preferences import PreferencesService
 from moorage.providers import Providers
+from moorage.schedule import Recurring, SchedulerTimer, Span, Timer, span_at
 from moorage.search import Search
 from moorage.secrets import SecretStore
 from moorage.settings import Settings
 from moorage.settings import environment as process_environment
+from moorage.storage import StorageService
 from moorage.store.tinydb import TinyDBStore
 from moorage.tools import Tools
 
@@ -52,6 +53,7 @@ class Host:
         environment: Mapping[str, str],
         clock: Clock,
         new_id: NewId,
+        timer: Timer | None = None,
     ) -> None:
         self.settings = settings
         self.version = __version__
@@ -103,6 +105,13 @@ class Host:
         )
         self.local = LocalModels(self.providers, self.plugins, self.preferences, self.events, home)
         self.downloader = Downloader(self.door, home / "models", rate=lambda: self.preferences.current.bandwidth_limit)
+        queue = StoredQueue(self.store, clock)
+
+        def limits() -> tuple[str, ...]:
+            current = self.preferences.current
+            set_here = (("a bandwidth limit", current.bandwidth_limit), ("quiet hours", current.quiet_hours))
+            return tuple(name for name, value in set_here if value is not None)
+
         self.planner = Planner(
             self.search,
             self.providers,
@@ -111,27 +120,35 @@ class Host:
             self.downloader,
             home,
             context_length,
+            limits,
+            queue.promised,
         )
 
-        def quiet(moment: datetime) -> Quiet | None:
+        def quiet(moment: datetime) -> Span | None:
             current = self.preferences.current
             hours = current.quiet_hours
-            return quiet_at(hours, ZoneInfo(current.time_zone), moment) if hours is not None else None
+            if hours is None or hours.from_ == hours.to:
+                return None
+            return span_at(hours.from_, hours.to, ZoneInfo(current.time_zone), moment)
 
+        self.timer = timer or SchedulerTimer(clock)
         self.installs = Installs(
-            InstallQueue(self.store, clock),
+            queue,
             self.planner,
             self.plugins,
+            self.search,
             self.downloader,
             self.events,
+            self.timer,
+            Recurring(self.store, self.timer, clock),
             clock,
             new_id,
-            lambda: self.preferences.current.parallel_installs,
-            context_length,
+            lambda: self.preferences.current,
             quiet,
             self.local.forget,
             self.local.lacks,
         )
+        self.storage = StorageService(home, self.downloader, self.local, queue)
         self.local.on_removed = self.installs.tidy
         self.preferences.on_change(lambda _: self.installs.settings_changed())
         self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock, context_length)
@@ -148,13 +165,15 @@ class Host:
         environment: Mapping[str, str] | None = None,
         clock: Clock = utc_now,
         new_id: NewId = random_id,
+        timer: Timer | None = None,
     ) -> Self:
         """Open the home, load the plugins, and go on with the installs that were running.
 
-        `url` is where this process serves it; other processes that want the home are told.
+        `url` is where this process serves it; other processes that want the home are told. `timer` stands in for the
+        wall clock's, together with `clock`.
         """
         given = process_environment() if environment is None else environment
-        host = cls(settings, url=url, discover=discover, environment=given, clock=clock, new_id=new_id)
+        host = cls(settings, url=url, discover=discover, environment=given, clock=clock, new_id=new_id, timer=timer)
         try:
             host.plugins.load_all()
             host.providers.add_presets()
@@ -171,6 +190,7 @@ class Host:
     def close(self) -> None:
         """Stop what runs, and let go of the home."""
         self.chat.close()
+        self.timer.close()
         self.installs.close()
         self.plugins.close()
         self.events.close()

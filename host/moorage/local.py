@@ -77,12 +77,16 @@ class LocalModels:
                 return self._ask(saved)
         raise Missing(f"There is no target {id}.", hint="A target is a saved provider that can install models.")
 
+    def here(self) -> list[Target]:
+        """The targets that are part of Moorage, whose models are in the data directory."""
+        return [self.target(saved.id) for saved in self._providers.targets() if self._providers.is_preset(saved.id)]
+
     def lacks(self, target: str, name: str) -> bool:
         """Whether the target answers and has no model of this name; False where it cannot be asked."""
         if target not in self.names():
             return True
         here = self.target(target)
-        return here.ok and all(model.name != name for model in here.models)
+        return here.ok and all(model.name.casefold() != name.casefold() for model in here.models)
 
     def this_machine(self) -> Machine:
         """Disk and memory of the machine that Moorage runs on."""

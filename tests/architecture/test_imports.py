@@ -21,7 +21,7 @@ ONE_PLACE = {
     "httpx": ["http"],
     "httpcore": ["http"],
     "tinydb": ["store"],
-    "apscheduler": ["installs/schedule.py"],
+    "apscheduler": ["schedule/timer.py"],
     "pluggy": ["plugins", "hookspecs.py"],
     "granian": ["server.py"],
     "cryptography": ["secrets.py"],

@@ -5,51 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from moorage.fetch.throttle import Throttle
-from moorage.installs.quiet import quiet_at
-from moorage.models import QuietHours
 from tests.conftest import MakeHost
 from tests.fakes.faults import Fault
 from tests.fakes.hub import FakeHub
 from tests.fakes.ollama_gguf import make_gguf
 from tests.fakes.repo import Repo
-
-BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def hours(begin: str, end: str) -> QuietHours:
-    return QuietHours.model_validate({"from": begin, "to": end})
-
-
-@pytest.mark.parametrize(
-    ("begin", "end", "at", "now", "changes"),
-    [
-        ("08:00", "18:00", "2026-03-10T07:59", False, "2026-03-10T08:00"),
-        ("08:00", "18:00", "2026-03-10T08:00", True, "2026-03-10T18:00"),
-        ("08:00", "18:00", "2026-03-10T18:00", False, "2026-03-11T08:00"),
-        ("22:00", "06:00", "2026-03-10T23:30", True, "2026-03-11T06:00"),
-        ("22:00", "06:00", "2026-03-10T05:59", True, "2026-03-10T06:00"),
-        ("22:00", "06:00", "2026-03-10T12:00", False, "2026-03-10T22:00"),
-        # The night on which the clocks go forward is seven hours long, the one on which they go back is nine.
-        ("22:00", "06:00", "2026-03-28T22:00", True, "2026-03-29T06:00"),
-        ("22:00", "06:00", "2026-10-24T22:00", True, "2026-10-25T06:00"),
-    ],
-)
-def test_when_it_is_quiet(begin: str, end: str, at: str, now: bool, changes: str) -> None:
-    moment = datetime.fromisoformat(at).replace(tzinfo=BERLIN).astimezone(UTC)
-    quiet = quiet_at(hours(begin, end), BERLIN, moment)
-    assert quiet.now is now
-    assert quiet.changes_at == datetime.fromisoformat(changes).replace(tzinfo=BERLIN)
-
-
-def test_the_nights_of_the_clock_changes_have_their_true_length() -> None:
-    for night, length in (("2026-03-28", 7), ("2026-10-24", 9), ("2026-06-01", 8)):
-        start = datetime.fromisoformat(f"{night}T22:00").replace(tzinfo=BERLIN).astimezone(UTC)
-        assert quiet_at(hours("22:00", "06:00"), BERLIN, start).changes_at - start == timedelta(hours=length)
 
 
 def test_the_cap_is_on_all_together_and_changes_at_once() -> None:

@@ -43,6 +43,7 @@ class Operation:
         also: tuple[int, ...] = (),
         query: type[BaseModel] | None = None,
         body: type[BaseModel] | None = None,
+        body_optional: bool = False,
         body_limit: int = MEGABYTE,
         media: str = "application/json",
     ) -> None:
@@ -54,6 +55,7 @@ class Operation:
         self.also = also  # further statuses of success, with the same answer
         self.query = query
         self.body = body
+        self.body_optional = body_optional  # nothing is as good as an empty object
         self.body_limit = body_limit
         self.media = media
         self.tag = ""
@@ -66,7 +68,8 @@ class Operation:
         elif request.args:
             read_query(NoParameters, request.args)
         if self.body is not None:
-            arguments["body"] = read_body(self.body, request.get_data())
+            raw = request.get_data()
+            arguments["body"] = read_body(self.body, b"{}" if self.body_optional and not raw.strip() else raw)
         else:
             no_body(request.get_data())
         result = self.view(**arguments)

@@ -51,6 +51,8 @@ class Planner:
         downloader: Downloader,
         home: Path,
         context_length: Callable[[], int],
+        limits: Callable[[], tuple[str, ...]],
+        promised: Callable[[str | None], int],
     ) -> None:
         self._search = search
         self._providers = providers
@@ -59,6 +61,8 @@ class Planner:
         self._downloader = downloader
         self._home = home
         self._context_length = context_length
+        self._limits = limits
+        self._promised = promised
 
     def plan(
         self,
@@ -69,8 +73,12 @@ class Planner:
         quantization: str | None = None,
         target: str | None = None,
         road: Road | None = None,
+        install: str | None = None,
     ) -> tuple[InstallPlan, Credential | None]:
-        """The plan, and the key the host may use to fetch the files. InvalidInput where file or target is unknown."""
+        """The plan, and the key the host may use to fetch the files. InvalidInput where file or target is unknown.
+
+        `install` is the one that this plan is for, whose own promise of space does not count against it.
+        """
         detail = self._search.describe(source, model)
         target_id = self._target(target)
         chosen, note = self._choose(detail, file, quantization)
@@ -83,9 +91,10 @@ class Planner:
             file=chosen,
             road=road,
             already_here=kept,
+            limits=self._limits(),
         )
         plan = self._plugins.plan_install(request)
-        return self._completed(plan, detail, chosen, target_id, note), detail.credential
+        return self._completed(plan, detail, chosen, target_id, note, install), detail.credential
 
     def recommended(self, detail: ModelDetail) -> ModelFile | None:
         """The file that an install takes when nobody names one."""
@@ -154,7 +163,13 @@ class Planner:
         return best, f"{best.name} was chosen: the recommended of {len(models)} files."
 
     def _completed(
-        self, plan: InstallPlan, detail: ModelDetail, file: ModelFile, target: str, note: str | None
+        self,
+        plan: InstallPlan,
+        detail: ModelDetail,
+        file: ModelFile,
+        target: str,
+        note: str | None,
+        install: str | None,
     ) -> InstallPlan:
         """The plugin's plan with what the host knows: gate, disk, fit and why this file."""
         problems = list(plan.problems)
@@ -162,11 +177,12 @@ class Planner:
         gate = plan.gate
         disk = plan.disk
         if plan.road == "import":
-            free = free_disk(self._home)
-            needed = max(0, plan.bytes - plan.already_here)
-            disk = Disk(free=free, needed=needed, ok=free is None or free >= needed + RESERVE)
+            free, promised = free_disk(self._home), self._promised(install)
+            needed = disk.needed if disk.needed is not None else max(0, plan.bytes - plan.already_here)
+            enough = free is None or not needed or free >= needed + promised + RESERVE
+            disk = Disk(free=free, needed=needed, promised=promised, ok=enough)
             if not disk.ok and "disk-full" not in codes:
-                problems.append(_disk_problem(free or 0, needed))
+                problems.append(_disk_problem(free or 0, needed, promised))
             if gate.state in ("sign-in", "accept-licence", "refused") and "gated" not in codes:
                 problems.append(_gate_problem(detail))
         fit = plan.fit
@@ -186,12 +202,13 @@ class Planner:
         )
 
 
-def _disk_problem(free: int, needed: int) -> Problem:
+def _disk_problem(free: int, needed: int, promised: int) -> Problem:
     gib = 1024**3
+    others = f", {promised / gib:.1f} GiB of it promised to other installs" if promised else ""
     return Problem(
         code="disk-full",
-        message=f"{needed / gib:.1f} GiB are needed and {free / gib:.1f} GiB are free (1 GiB stays in reserve).",
-        hint="Choose a smaller file or make room.",
+        message=f"{needed / gib:.1f} GiB are needed and {free / gib:.1f} GiB are free{others}; 1 GiB stays in reserve.",
+        hint="Choose a smaller file or make room: see Disk on the Local models page.",
     )
 
 

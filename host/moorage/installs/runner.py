@@ -1,271 +1,89 @@
-"""One install from its claim to its end: plan again, drive the plugin's generator, prove the model, say how it went."""
+"""Who does the installs that were claimed: in this process, on a thread each."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
-from moorage.errors import (
-    AuthFailed,
-    Conflict,
-    DiskFull,
-    Gated,
-    InvalidInput,
-    MoorageError,
-    RateLimited,
-)
-from moorage.events import EventBus
-from moorage.fetch import Downloader
-from moorage.http import CallScope
-from moorage.installs.planner import Planner
-from moorage.installs.queue import InstallQueue
-from moorage.models import (
-    ChatProof,
-    FilePart,
-    Install,
-    InstallFailure,
-    InstallPlan,
-    InstallProgress,
-    Proof,
-)
-from moorage.plugins import Plugins
-from moorage.plugins.streams import PluginStream
-from moorage.probe import probe
-
-log = logging.getLogger("moorage.installs")
-TELL_SECONDS = 0.25  # at most four progress events a second
-SAVE_SECONDS = 5.0
-SPEED_SECONDS = 10.0
-ASKS_THE_PERSON = {"gated": "sign-in", "disk-full": "disk"}  # problems of a plan that a person can solve
-RETRY_SECONDS = (5.0, 15.0, 45.0, 120.0, 300.0)
+from moorage.installs.run import Run
+from moorage.models import Install
 
 
-class Speed:
-    """Bytes per second over the last few seconds."""
+class Runner(Protocol):
+    def start(self, install: Install) -> None:
+        """Begin to work on an install that was claimed; returns at once."""
+        ...
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._samples: deque[tuple[float, int]] = deque()
+    def stop(self, id: str, wait: float = 0.0) -> None:
+        """Stop the work on it, whose record was changed before, and wait so many seconds for it to have ended."""
+        ...
 
-    def add(self, completed: int) -> float | None:
-        now = self._now()
-        if self._samples and completed < self._samples[-1][1]:
-            self._samples.clear()
-        self._samples.append((now, completed))
-        while now - self._samples[0][0] > SPEED_SECONDS:
-            self._samples.popleft()
-        seconds = now - self._samples[0][0]
-        return (completed - self._samples[0][1]) / seconds if seconds >= 0.5 else None
+    def at_work(self, target: str) -> int:
+        """How many runs are at work on a target, those too that were told to stop and have not ended yet."""
+        ...
+
+    def live(self, id: str) -> Run | None:
+        """The run at work on an install, with its latest progress."""
+        ...
+
+    def close(self, wait: float) -> None:
+        """Stop all; their records say that they go on."""
+        ...
 
 
-class Run:
-    """One run of one install. `live` is the record with its latest progress, which is written only now and then."""
+class ThreadRunner:
+    """A `Runner`; `make` makes the run of an install, `on_end` hears when one is over."""
 
-    def __init__(
-        self,
-        install: Install,
-        *,
-        queue: InstallQueue,
-        planner: Planner,
-        plugins: Plugins,
-        downloader: Downloader,
-        events: EventBus,
-        context_length: Callable[[], int],
-        retry_later: Callable[[str, float], None],
-        on_end: Callable[[Run], None],
-    ) -> None:
-        self.live = install
-        self._queue = queue
-        self._planner = planner
-        self._plugins = plugins
-        self._downloader = downloader
-        self._events = events
-        self._context_length = context_length
-        self._retry_later = retry_later
+    def __init__(self, make: Callable[[Install], Run], on_end: Callable[[Run], None]) -> None:
+        self._make = make
         self._on_end = on_end
-        self._speed = Speed()
-        self._scope = CallScope(None, endless=True)
-        self._stream: PluginStream[InstallProgress] | None = None
-        self._stopped = threading.Event()
-        self._told = self._saved = 0.0
-        self._begun_at = install.completed
-        self._thread = threading.Thread(target=self._run, name=f"install:{install.id}", daemon=True)
+        self._lock = threading.Lock()
+        self._runs: dict[str, Run] = {}
+        self._threads: dict[Run, threading.Thread] = {}
 
-    def start(self) -> None:
-        self._thread.start()
+    def start(self, install: Install) -> None:
+        run = self._make(install)
+        thread = threading.Thread(target=self._work, args=(run,), name=f"install:{install.id}", daemon=True)
+        with self._lock:
+            self._runs[install.id] = run
+            self._threads[run] = thread
+        thread.start()
 
-    def stop(self) -> None:
-        """Stop the work at once; the record was already written by whoever stops it."""
-        self._stopped.set()
-        self._scope.cancel()
-        if self._stream is not None:
-            self._stream.close()
-
-    def join(self, timeout: float) -> None:
-        self._thread.join(timeout)
-
-    def _run(self) -> None:
-        install = self.live
-        self._events.publish("install.started", install.id, model=install.model, target=install.target)
-        try:
-            self._work()
-        except Conflict:
-            log.info("install %s moved on during its run", install.id)  # paused, cancelled or claimed anew
-        except MoorageError as error:
-            if not self._stopped.is_set():
-                self._failed(error)
-        except Exception as error:
-            log.exception("install %s failed", install.id)
-            if not self._stopped.is_set():
-                self._end_as_failed(InstallFailure(code="error", message=f"Moorage failed: {type(error).__name__}."))
-        finally:
-            self._on_end(self)
-
-    def _work(self) -> None:
-        install = self.live
-        plan, credential = self._planner.plan(
-            install.source, install.model, file=install.file, target=install.target, road=install.road
-        )
-        if not plan.ok:
-            problem = plan.problems[0]
-            failure = InstallFailure(code=problem.code, message=problem.message, hint=problem.hint)
-            if problem.code in ASKS_THE_PERSON:
-                self._wait(ASKS_THE_PERSON[problem.code], failure)
-            else:
-                self._end_as_failed(failure)
+    def stop(self, id: str, wait: float = 0.0) -> None:
+        with self._lock:
+            run = self._runs.get(id)
+            thread = self._threads.get(run) if run is not None else None
+        if run is None or thread is None:
             return
-        self._write(road=plan.road, revision=plan.revision, total=plan.bytes, completed=plan.already_here)
-        self._begun_at = plan.already_here
+        run.stop()
+        if thread is not threading.current_thread():
+            thread.join(wait)
 
-        def fetch(parts: Sequence[FilePart]) -> Generator[InstallProgress, None, tuple[Path, ...]]:
-            return self._downloader.fetch(parts, credential=credential, scope=self._scope, owner=install.id)
+    def at_work(self, target: str) -> int:
+        with self._lock:
+            return sum(run.live.target == target for run in self._threads)
 
-        stream = self._plugins.install_model(plan, fetch, self._scope)
-        self._stream = stream
+    def live(self, id: str) -> Run | None:
+        with self._lock:
+            return self._runs.get(id)
+
+    def close(self, wait: float) -> None:
+        with self._lock:
+            threads = dict(self._threads)
+        for run in threads:
+            run.stop()
+        until = time.monotonic() + wait
+        for thread in threads.values():
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _work(self, run: Run) -> None:
         try:
-            while (batch := stream.take()) is not None:
-                if self._stopped.is_set():
-                    return
-                for progress in batch:
-                    self._progress(progress)
+            run.work()
         finally:
-            stream.close()
-            stream.join(10.0)
-        self._prove(plan)
-
-    def _prove(self, plan: InstallPlan) -> None:
-        """One short chat with the new model. A model that cannot answer is installed all the same, with a warning."""
-        self._write(phase="proving", completed=self.live.total or plan.bytes, bytes_per_second=None, seconds_left=None)
-        provider = plan.target.model_copy(update={"model": plan.name})
-        result = probe(self._plugins, provider, self._context_length(), stopped=self._stopped.is_set)
-        if self._stopped.is_set():
-            self._take_back(plan)
-            return
-        rate = round(result.tokens / result.seconds, 1) if result.tokens and result.seconds else None
-        proof = Proof(chat=ChatProof(ok=result.ok, seconds=result.seconds, tokens_per_second=rate))
-        warning = None
-        if result.error is not None:
-            warning = InstallFailure(code="does-not-answer", message=result.error.message, hint=result.error.hint)
-        self.live = self._queue.change(
-            self.live.id,
-            attempt=self.live.attempt,
-            state="installed",
-            model_name=plan.name,
-            proof=proof,
-            warning=warning,
-            completed=self.live.total or plan.bytes,
-        )
-        self._events.publish("install.installed", self.live.id, model=self.live.model, name=plan.name)
-
-    def _take_back(self, plan: InstallPlan) -> None:
-        """It was stopped when it was there already: a cancelled one leaves nothing."""
-        if self._queue.get(self.live.id).state == "cancelled":
-            try:
-                self._plugins.remove_model(plan.target, plan.name)
-            except MoorageError as error:
-                log.warning("a cancelled install could not be taken back: %s", error)
-
-    def _progress(self, progress: InstallProgress) -> None:
-        fields: dict[str, object] = {"phase": progress.phase, "note": progress.message or self.live.note}
-        if progress.total is not None:
-            fields["total"] = progress.total
-        if progress.completed is not None:
-            # What is shown never goes down within a run, whatever the far side says.
-            completed = max(progress.completed, self.live.completed)
-            speed = self._speed.add(completed) if progress.phase == "downloading" else None
-            left = max(0, (progress.total or self.live.total or 0) - completed)
-            fields |= {
-                "completed": completed,
-                "bytes_per_second": round(speed) if speed else None,
-                "seconds_left": round(left / speed) if speed else None,
-            }
-        now = time.monotonic()
-        new_phase = progress.phase != self.live.phase
-        self.live = self.live.model_copy(update=fields)
-        if new_phase or now - self._saved > SAVE_SECONDS:
-            self._write()
-        if new_phase or now - self._told > TELL_SECONDS:
-            self._told = now
-            live = self.live
-            self._events.publish(
-                "install.progressed", live.id, phase=live.phase, completed=live.completed, total=live.total
-            )
-
-    def _write(self, **fields: Any) -> None:
-        live = self.live
-        progress: dict[str, Any] = {
-            "phase": live.phase,
-            "completed": live.completed,
-            "total": live.total,
-            "bytes_per_second": live.bytes_per_second,
-            "seconds_left": live.seconds_left,
-            "note": live.note,
-        }
-        self.live = self._queue.change(live.id, attempt=live.attempt, **{**progress, **fields})
-        self._saved = time.monotonic()
-
-    def _failed(self, error: MoorageError) -> None:
-        """By kind: wait and try again, ask the person, or fail with a hint."""
-        failure = InstallFailure(code=error.code, message=str(error), hint=error.hint)
-        # Pauses and restarts do not count, and neither do failures on a way that goes on.
-        failures = 1 if self.live.completed > self._begun_at else self.live.failures + 1
-        kept: dict[str, Any] = {
-            "completed": self.live.completed,
-            "total": self.live.total,
-            "failures": failures,
-        }
-        if isinstance(error, AuthFailed | Gated):
-            self._wait("sign-in", failure, **kept)
-        elif isinstance(error, DiskFull):
-            self._wait("disk", failure, **kept)
-        elif error.retryable and failures <= len(RETRY_SECONDS):
-            seconds = RETRY_SECONDS[failures - 1]
-            if isinstance(error, RateLimited) and error.retry_after is not None:
-                seconds = max(seconds, min(error.retry_after, 600.0))
-            self._wait("network", failure, **kept)
-            self._retry_later(self.live.id, seconds)
-        else:
-            errors = "; ".join(item.message for item in error.errors) if isinstance(error, InvalidInput) else ""
-            self._end_as_failed(failure.model_copy(update={"hint": failure.hint or errors or None}))
-
-    def _wait(self, reason: str, failure: InstallFailure, **fields: Any) -> None:
-        self.live = self._queue.change(
-            self.live.id, attempt=self.live.attempt, state="waiting", reason=reason, error=failure, **fields
-        )
-        self._events.publish("install.waiting", self.live.id, reason=reason, message=failure.message)
-
-    def _end_as_failed(self, failure: InstallFailure) -> None:
-        self.live = self._queue.change(
-            self.live.id,
-            attempt=self.live.attempt,
-            state="failed",
-            error=failure,
-            completed=self.live.completed,
-            total=self.live.total,
-        )
-        self._events.publish("install.failed", self.live.id, code=failure.code, message=failure.message)
+            with self._lock:
+                self._threads.pop(run, None)
+                if self._runs.get(run.live.id) is run:
+                    del self._runs[run.live.id]
+            self._on_end(run)

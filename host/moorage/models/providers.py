@@ -144,13 +144,17 @@ class TestError(Model):
 
 
 class TestResult(Model):
-    """One real completion, tried: `seconds` wall time, `reply` the text that came, `tokens` what it cost."""
+    """One real completion, tried: `seconds` wall time, `reply` the text that came, `tokens` what it cost.
+
+    `tokens_per_second` is how fast it was written, None where there was too little to tell.
+    """
 
     ok: bool
     seconds: float
     model: str | None
     reply: str | None
     tokens: int | None = None
+    tokens_per_second: float | None = None
     error: TestError | None
 
 

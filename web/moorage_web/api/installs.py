@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from moorage.errors import FieldError, InvalidInput
-from moorage.models import Install, Model, State
+from moorage.models import Install, Model, State, TimelineEntry
 from moorage_web.arguments import Body, Line, Paging
 from moorage_web.current import host
 from moorage_web.operations import Routes
@@ -26,7 +26,17 @@ class InstallList(Model):
     next: str | None
 
 
-class Place(Body):
+class Timeline(Model):
+    entries: tuple[TimelineEntry, ...]
+
+
+class Steering(Body):
+    """`generation` as the install had it when it was looked at: if somebody has steered it since, this is a 409."""
+
+    generation: int | None = None
+
+
+class Place(Steering):
     before: Line | None = None
     to: Literal["front"] | None = None
 
@@ -50,34 +60,46 @@ def get_install(install_id: str) -> Install:
     return host().installs.get(install_id)
 
 
-@api.post("/api/installs/<id:install_id>/pause", answer=Install)
-def pause_install(install_id: str) -> Install:
+@api.get("/api/installs/<id:install_id>/timeline", answer=Timeline)
+def get_timeline(install_id: str) -> Timeline:
+    """What happened to an install, oldest first."""
+    return Timeline(entries=host().installs.timeline(install_id))
+
+
+@api.post("/api/installs/<id:install_id>/pause", answer=Install, body=Steering, body_optional=True)
+def pause_install(install_id: str, body: Steering) -> Install:
     """Pause; what was fetched is kept."""
-    return host().installs.pause(install_id)
+    return host().installs.pause(install_id, body.generation)
 
 
-@api.post("/api/installs/<id:install_id>/resume", answer=Install)
-def resume_install(install_id: str) -> Install:
+@api.post("/api/installs/<id:install_id>/resume", answer=Install, body=Steering, body_optional=True)
+def resume_install(install_id: str, body: Steering) -> Install:
     """Go on with a paused one, or with one that waits."""
-    return host().installs.resume(install_id)
+    return host().installs.resume(install_id, body.generation)
 
 
-@api.post("/api/installs/<id:install_id>/cancel", answer=Install)
-def cancel_install(install_id: str) -> Install:
+@api.post("/api/installs/<id:install_id>/start", answer=Install, body=Steering, body_optional=True)
+def start_install(install_id: str, body: Steering) -> Install:
+    """Begin a scheduled one now."""
+    return host().installs.start(install_id, body.generation)
+
+
+@api.post("/api/installs/<id:install_id>/cancel", answer=Install, body=Steering, body_optional=True)
+def cancel_install(install_id: str, body: Steering) -> Install:
     """Stop, and remove what was fetched."""
-    return host().installs.cancel(install_id)
+    return host().installs.cancel(install_id, body.generation)
 
 
-@api.post("/api/installs/<id:install_id>/retry", answer=Install)
-def retry_install(install_id: str) -> Install:
+@api.post("/api/installs/<id:install_id>/retry", answer=Install, body=Steering, body_optional=True)
+def retry_install(install_id: str, body: Steering) -> Install:
     """Try one that failed or was cancelled again."""
-    return host().installs.retry(install_id)
+    return host().installs.retry(install_id, body.generation)
 
 
 @api.post("/api/installs/<id:install_id>/move", body=Place, answer=Install)
 def move_install(install_id: str, body: Place) -> Install:
     """Change the order of the queue."""
-    return host().installs.move(install_id, before=body.before)
+    return host().installs.move(install_id, before=body.before, generation=body.generation)
 
 
 @api.delete("/api/installs/<id:install_id>")

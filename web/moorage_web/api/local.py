@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moorage.models import Model, Target
+from moorage.models import Model, Storage, Target
 from moorage_web.arguments import Line, Query
 from moorage_web.current import host
 from moorage_web.operations import Routes
@@ -12,6 +12,13 @@ api = Routes("local")
 
 class LocalModels(Model):
     targets: tuple[Target, ...]
+
+
+class CleanedUp(Model):
+    """`freed` in bytes."""
+
+    freed: int
+    storage: Storage
 
 
 class Installed(Query):
@@ -29,3 +36,16 @@ def local_models() -> LocalModels:
 def remove_model(query: Installed) -> None:
     """Take an installed model off its target."""
     host().local.remove(query.target, query.name)
+
+
+@api.get("/api/local/storage", answer=Storage)
+def storage() -> Storage:
+    """What the data directory holds: models, files on their way, and the rest."""
+    return host().storage.view()
+
+
+@api.post("/api/local/storage/clean-up", answer=CleanedUp)
+def clean_up() -> CleanedUp:
+    """Remove the files that nothing needs."""
+    freed = host().storage.clean()
+    return CleanedUp(freed=freed, storage=host().storage.view())

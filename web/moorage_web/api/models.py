@@ -9,7 +9,7 @@ from flask import request
 from pydantic import BeforeValidator, TypeAdapter, ValidationError, model_validator
 
 from moorage.errors import FieldError, InvalidInput, field_errors
-from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, When, WhenWindow
+from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, When, WhenUpdated, WhenWindow
 from moorage_web.arguments import Body, Line, Query
 from moorage_web.current import host
 from moorage_web.operations import Answer, Routes
@@ -29,12 +29,13 @@ _WHEN: TypeAdapter[When] = TypeAdapter(When)
 def _when(value: Any) -> When:
     """One error instead of one for each kind of time there is; a wrong window says what is wrong with it."""
     try:
-        if isinstance(value, dict) and set(value) == {"window"}:
-            return WhenWindow.model_validate_json(orjson.dumps(value), strict=True)
+        if isinstance(value, dict):
+            kind = WhenUpdated if "onUpdate" in value else WhenWindow
+            return kind.model_validate_json(orjson.dumps(value), strict=True)
         return _WHEN.validate_json(orjson.dumps(value), strict=True)
     except ValidationError as error:
-        errors = field_errors(error, "when") if isinstance(value, dict) and "window" in value else ()
-        text = "must be now, a time such as 2026-05-21T01:00:00Z, or a window"
+        errors = field_errors(error, "when") if isinstance(value, dict) else ()
+        text = "must be now, a time such as 2026-05-21T01:00:00Z, a window, or onUpdate"
         raise InvalidInput("This is not a time to install at.", errors=errors or (FieldError("when", text),)) from None
 
 

@@ -20,6 +20,7 @@ class SettingsChange(Body):
     time_zone: str
     default_target: str | None
     parallel_installs: int
+    installs_per_target: int = 1
     context_length: int
     version: int
     sources: dict[str, str] | None = None

@@ -1,0 +1,92 @@
+"""What the data directory holds, and a clean-up that removes only what nothing needs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from moorage.fetch import Downloader
+from moorage.installs.queue import InstallQueue
+from moorage.local import LocalModels
+from moorage.machine import disk_size, free_disk
+from moorage.models import Install, Storage, StoredFile, StoredModel
+
+# An install in one of these may still want what was fetched for it: a failed one can be tried again.
+MAY_WANT = ("scheduled", "queued", "running", "paused", "waiting", "failed")
+KEPT_SECONDS = 10.0  # a look at every file is not made for every page
+
+
+class StorageService:
+    """`host.storage`."""
+
+    def __init__(self, home: Path, downloader: Downloader, local: LocalModels, queue: InstallQueue) -> None:
+        self._home = home
+        self._downloader = downloader
+        self._local = local
+        self._queue = queue
+        self._measured: tuple[float, int] | None = None
+
+    def view(self) -> Storage:
+        models = tuple(
+            StoredModel(target=target.target, name=model.name, size=model.size)
+            for target in self._local.here()
+            for model in target.models
+        )
+        files = self._files()
+        known = sum(model.size or 0 for model in models) + sum(file.size for file in files)
+        return Storage(
+            directory=str(self._home),
+            free=free_disk(self._home),
+            disk=disk_size(self._home),
+            models=models,
+            files=files,
+            other=max(0, self._size() - known),
+            reclaimable=sum(file.size for file in files if not file.needed),
+        )
+
+    def clean(self) -> int:
+        """Remove the files that no model uses and no install may want; the bytes that are free now."""
+        freed = sum(self._downloader.remove(file.key) for file in self._files() if not file.needed)
+        self._measured = None
+        return freed
+
+    def _files(self) -> tuple[StoredFile, ...]:
+        """The files that no model uses, with the installs that may want them."""
+        files = self._downloader.files()
+        # Asked after the files were looked at: an install is on record before it fetches anything.
+        installs = self._queue.list(MAY_WANT).items
+        return tuple(file.model_copy(update={"installs": tuple(_wanting(file, installs))}) for file in files)
+
+    def _size(self) -> int:
+        now = time.monotonic()
+        if self._measured is None or now - self._measured[0] > KEPT_SECONDS:
+            sizes = {(stat.st_dev, stat.st_ino): stat.st_size for stat in _stats(self._home)}
+            self._measured = (now, sum(sizes.values()))
+        return self._measured[1]
+
+
+def _wanting(file: StoredFile, installs: tuple[Install, ...]) -> Iterator[str]:
+    if file.kind == "damaged":  # it is fetched anew whoever wants it
+        return
+    for install in installs:
+        unverified = file.key.startswith("unverified-") and None in install.hashes
+        if install.id in file.installs or file.key in install.hashes or unverified:
+            yield install.id
+
+
+def _stats(directory: Path | str) -> Iterator[os.stat_result]:
+    """Of all files below; what goes away meanwhile is passed over."""
+    try:
+        entries = list(os.scandir(directory))
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _stats(entry.path)
+            else:
+                yield entry.stat(follow_symlinks=False)
+        except OSError:
+            continue
