@@ -7,9 +7,9 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from tests.fakes.ollama_gguf import HEAD, MAGIC, Header, human_count
 from tests.fakes.ollama_models import (
@@ -23,30 +23,73 @@ from tests.fakes.ollama_models import (
     template_for,
 )
 from tests.fakes.ollama_names import Name
-from tests.fakes.ollama_stream import Lines, Refused
+from tests.fakes.ollama_stream import EndOfLines, Lines, Refused
 from tests.fakes.server import Exchange, Seen
 
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+DRAINED = 256 * 1024  # bytes that Go still reads of a body which nobody wants
 TEXTS = ("template", "system", "license")
 BODY_KEYS = {**{kind: kind for kind in TEXTS}, "params": "parameters"}  # by kind of layer
 
 
+@dataclass
+class UploadFault:
+    """What goes wrong with which uploads, once `after` bytes of one were taken."""
+
+    after: int = 0
+    cut: bool = False  # the connection breaks
+    error: str | None = None  # answer with this and read no further
+    status: int = 500
+    silence: float = 0.0  # seconds in which nothing is taken
+    corrupts: bool = False  # what is stored is not what was sent
+    digest: str = ".*"
+    skip: int = 0  # let so many matching uploads pass first
+    times: int | None = 1
+
+
+def no_room(after: int = 0, times: int | None = None) -> UploadFault:
+    text = "write /usr/share/ollama/.ollama/models/blobs/sha256-4f12: no space left on device"
+    return UploadFault(after, error=text, times=times)
+
+
 class Blobs:
-    """`/api/blobs/{digest}`. Of what is uploaded only hash, size and head are kept."""
+    """`/api/blobs/{digest}`. Of what is uploaded only hash, size and head are kept, and nothing of a part of it."""
 
     def __init__(self, store: ModelStore) -> None:
         self.upload_speed: float | None = None  # bytes per second that are taken from a client
+        self.faults: list[UploadFault] = []
+        self.taken = 0  # bytes, over all uploads
         self._store = store
-        self._uploads: dict[int, tuple[str, StoredBlob]] = {}
+        self._uploads: dict[int, tuple[str, StoredBlob] | Refused] = {}
+        self._unread: set[int] = set()  # uploads whose body was not read to its end
 
     def receive(self, seen: Seen, chunks: Iterator[bytes]) -> bytes:
+        wanted = seen.path.removeprefix("/api/blobs/")
+        fault = self._take_fault(wanted)
         digest, head, size = hashlib.sha256(), bytearray(), 0
-        for chunk in chunks:
-            digest.update(chunk)
-            size += len(chunk)
-            head += chunk[: HEAD - len(head)]
-            if self.upload_speed:
-                time.sleep(len(chunk) / self.upload_speed)
+        try:
+            for chunk in chunks:
+                if fault and size + len(chunk) > fault.after:
+                    time.sleep(fault.silence)
+                    if fault.cut:
+                        raise EOFError
+                    if fault.error:
+                        self._uploads[id(seen)] = Refused(fault.status, fault.error)
+                        self._unread.add(id(seen))
+                        return bytes(head[:64])
+                    digest.update(b"!" if fault.corrupts else b"")
+                    fault = None
+                digest.update(chunk)
+                size += len(chunk)
+                self.taken += len(chunk)
+                head += chunk[: HEAD - len(head)]
+                if self.upload_speed:
+                    time.sleep(len(chunk) / self.upload_speed)
+                if wanted in self._store.blobs and size >= DRAINED:
+                    self._unread.add(id(seen))
+                    break
+        except ConnectionError:
+            raise EOFError from None
         self._uploads[id(seen)] = f"sha256:{digest.hexdigest()}", StoredBlob(size, bytes(head))
         return bytes(head[:64])
 
@@ -55,20 +98,61 @@ class Blobs:
         exchange.headers(200 if exchange.match["digest"] in self._store.blobs else 404, {"Content-Length": "0"})
 
     def create(self, exchange: Exchange) -> None:
-        got, blob = self._uploads.pop(id(exchange.seen))
+        unread = id(exchange.seen) in self._unread
+        self._unread.discard(id(exchange.seen))
+        closing = {"Connection": "close"} if unread else {}
+        try:
+            self._answer(exchange, closing)
+        except Refused as refusal:
+            exchange.json(refusal.status, {"error": refusal.text}, closing)
+        if unread:  # as Go does: a little after its answer, so that this arrives before the reset
+            time.sleep(0.05)
+            exchange.hang_up()
+
+    def _answer(self, exchange: Exchange, closing: dict[str, str]) -> None:
+        upload = self._uploads.pop(id(exchange.seen))
         wanted = exchange.match["digest"]
         self._refuse_bad_digest(wanted)
         if wanted in self._store.blobs:
-            exchange.headers(200, {"Content-Length": "0"})
-        elif got != wanted:
+            exchange.headers(200, {"Content-Length": "0", **closing})
+            return
+        if isinstance(upload, Refused):
+            raise upload
+        got, blob = upload
+        if got != wanted:
             raise Refused(400, f'digest mismatch, expected "{wanted}", got "{got}"')
-        else:
-            self._store.blobs[wanted] = blob
-            exchange.headers(201, {"Content-Length": "0"})
+        self._store.blobs[wanted] = blob
+        exchange.headers(201, {"Content-Length": "0"})
+
+    def _take_fault(self, digest: str) -> UploadFault | None:
+        with self._store.lock:
+            for fault in self.faults:
+                if fault.times == 0 or not re.fullmatch(fault.digest, digest):
+                    continue
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
+                fault.times = None if fault.times is None else fault.times - 1
+                return fault
+        return None
 
     def _refuse_bad_digest(self, digest: str) -> None:
         if not re.fullmatch(r"sha256[:-][0-9a-f]{64}", digest):
             raise Refused(400, "invalid digest format")
+
+
+@dataclass
+class CreateFault:
+    """What goes wrong with which creations: after `parsing GGUF`, before the manifest is written, or after it."""
+
+    at: Literal["parse", "write", "end"] = "parse"
+    error: str | None = None  # end with this error line
+    ends: bool = False  # end without `success` and without an error
+    cut: bool = False  # the connection breaks
+    silence: float = 0.0  # seconds
+    loses_blobs: bool = False  # what nobody uses yet is thrown away, as at a start of the server
+    unlisted: bool = False  # say `success`, install nothing
+    times: int | None = 1
 
 
 class Creations:
@@ -77,9 +161,34 @@ class Creations:
     def __init__(self, store: ModelStore, *, merges_shards: bool) -> None:
         self.merges_shards = merges_shards  # since 0.30
         self.seconds = 0.0  # spent after `parsing GGUF`
+        self.faults: list[CreateFault] = []
         self._store = store
 
     def lines(self, exchange: Exchange, name: Name, body: dict[str, Any]) -> Lines:
+        with self._store.lock:
+            fault = next((each for each in self.faults if each.times != 0), None)
+            if fault and fault.times is not None:
+                fault.times -= 1
+        moments = {"parsing GGUF": "parse", "writing manifest": "write", "success": "end"}
+        before = dict(self._store.models)
+        for line in self._lines(exchange, name, body):
+            at = moments.get(str(line.get("status"))) if isinstance(line, dict) else None
+            if fault is None or at != fault.at:
+                yield line
+                continue
+            if at == "end" and fault.unlisted:
+                self._store.models = before
+            if at != "end" or fault.unlisted:
+                yield line
+            exchange.sleep(fault.silence)
+            if fault.loses_blobs:
+                self._store.prune()
+            if fault.error is not None:
+                raise Refused(500, fault.error)
+            if fault.ends or fault.cut:
+                raise EndOfLines(cut=fault.cut)
+
+    def _lines(self, exchange: Exchange, name: Name, body: dict[str, Any]) -> Lines:
         if body.get("from"):
             yield from self._from_model(name, body)
         elif body.get("files") is None:
@@ -101,7 +210,7 @@ class Creations:
 
     def _from_files(self, exchange: Exchange, name: Name, body: dict[str, Any]) -> Lines:
         files: dict[str, str] = body["files"]
-        if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not path for path in files):
+        if not all(is_valid_path(path) for path in files):
             raise Refused(400, "file path must be relative")
         if not files:
             raise Refused(400, "no files provided to convert")
@@ -137,7 +246,7 @@ class Creations:
             return whole, f"unable to load model: /models/blobs/{first.replace(':', '-')}"
         expected = {f"{shards[0][1]['stem']}-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1)}
         if missing := sorted(expected - set(files)):
-            raise Refused(400, f"missing split GGUF file {missing[0]}")
+            raise Refused(400, f"invalid split GGUF: missing {missing[0]}")
         digests = [files[path] for path in sorted(expected)]
         size = sum(self._store.blobs[digest].size for digest in digests)
         merged = Layer("model", f"sha256:{hashlib.sha256(''.join(digests).encode()).hexdigest()}", size)
@@ -186,3 +295,9 @@ class Creations:
         yield {"status": "writing manifest"}
         self._store.install(model)
         yield {"status": "success"}
+
+
+def is_valid_path(path: str) -> bool:
+    """As Go's `fs.ValidPath` has it; no colon and no backslash either, which newer servers refuse."""
+    parts = path.split("/")
+    return not re.search(r"[:\\]", path) and all(part not in ("", ".", "..") for part in parts)

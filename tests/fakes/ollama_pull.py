@@ -87,10 +87,12 @@ class Pulls:
         self.manifest_silence = 0.0
         self.verify_silence = 0.0
         self.split_every: int | None = None  # bytes per write
+        self.wind_down = 0.0  # seconds for which a download that was given up spoils new pulls of the same (up to 32)
         self.faults: list[PullFault] = []
         self._store = store
         self._registry_at = registry_at  # by host; None where there is no such host
         self._downloads: dict[str, Download] = {}
+        self._dying: dict[str, float] = {}  # until when, by digest
 
     def lines(self, exchange: Exchange, name: Name) -> Lines:
         fault = self._take_fault(name)
@@ -173,6 +175,8 @@ class Pulls:
     def _download(self, layer: Layer) -> Iterator[Download]:
         """Join or begin the download; the last to leave keeps what has arrived."""
         store = self._store
+        if time.monotonic() < self._dying.get(layer.digest, 0.0):
+            raise Refused(500, "context canceled")
         with store.lock:
             download = self._downloads.get(layer.digest)
             if download is None:
@@ -188,6 +192,7 @@ class Pulls:
                     self._downloads.pop(layer.digest, None)
                     if download.completed < layer.size:
                         store.partials[layer.digest] = download.completed
+                        self._dying[layer.digest] = time.monotonic() + self.wind_down
 
     def _manifest(self, name: Name) -> Answer:
         registry = self._registry_at(name.host.lower())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from tests.fakes.hub import FakeHub
 from tests.fakes.ollama import FakeOllama, busy, load_failure
+from tests.fakes.ollama_create import CreateFault, UploadFault, no_room
 from tests.fakes.ollama_gguf import make_gguf
 from tests.fakes.ollama_models import OllamaModel
 from tests.fakes.ollama_pull import PullFault, digest_mismatch, disk_full, dying_download, retries_exceeded
@@ -182,6 +184,39 @@ def test_create_from_shards(tmp_path: Path, version: str, loads: bool) -> None:
             assert refusal(client.create, "big", files={names[0]: files[names[0]]})[0] == 400
         else:
             assert "unable to load model" in refusal(client.chat, "big", asked("hi"))[1]
+
+
+def test_create_faults(server: FakeOllama, client: ollama.Client, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(make_gguf(padding=b"w" * 700_000))
+    server.blobs.faults = [no_room(times=1), UploadFault(after=100_000, corrupts=True)]
+    status, text = refusal(client.create_blob, file)
+    assert (status, "no space left on device" in text) == (500, True)
+    status, text = refusal(client.create_blob, file)
+    assert (status, text.startswith("digest mismatch, expected ")) == (400, True)
+    digest = client.create_blob(file)
+    assert client.create_blob(file) == digest  # it is there
+    files = {"tiny.gguf": digest}
+    server.creations.faults = [CreateFault("write", error="unexpected EOF"), CreateFault("write", ends=True)]
+    assert refusal(client.create, "tiny", files=files, stream=True) == (-1, "unexpected EOF")
+    assert [line.status for line in client.create("tiny", files=files, stream=True)][-1] == "writing manifest"
+    server.creations.faults = [CreateFault("end", unlisted=True), CreateFault("parse", loses_blobs=True)]
+    assert [line.status for line in client.create("tiny", files=files, stream=True)][-1] == "success"
+    assert client.list().models == [model for model in client.list().models if model.model != "tiny:latest"]
+    status, text = refusal(client.create, "tiny", files=files, stream=True)
+    assert (status, text.endswith("no such file or directory")) == (-1, True)
+    client.create_blob(file)
+    assert client.create("tiny", files=files).status == "success"
+
+
+def test_a_download_that_was_given_up_spoils_the_next(server: FakeOllama, client: ollama.Client) -> None:
+    server.library.publish(OllamaModel("mistral:7b", size=9_000_000))
+    server.pulls.wind_down = 0.3
+    server.pulls.faults = [retries_exceeded(50)]
+    assert refusal(client.pull, "mistral:7b", stream=True) == (-1, "max retries exceeded: EOF")
+    assert refusal(client.pull, "mistral:7b", stream=True) == (-1, "context canceled")
+    time.sleep(0.3)
+    assert client.pull("mistral:7b").status == "success"
 
 
 def test_chat_streams_words(client: ollama.Client) -> None:

@@ -16,6 +16,7 @@ import openai
 import pytest
 
 from tests.fakes.ollama import FakeOllama
+from tests.fakes.ollama_create import UploadFault, no_room
 from tests.fakes.ollama_gguf import make_gguf, read_header
 from tests.fakes.ollama_models import OllamaModel
 from tests.fakes.ollama_names import Name
@@ -295,6 +296,43 @@ def test_blobs(server: FakeOllama, http: httpx.Client) -> None:
     assert wrong.status_code == 400
     assert wrong.json()["error"].startswith("digest mismatch, expected")
     assert http.head("/api/blobs/sha256:12").status_code == 400
+
+
+def test_what_is_there_or_has_no_room_is_not_read(server: FakeOllama, http: httpx.Client) -> None:
+    data = make_gguf(padding=b"x" * 3_000_000)
+    path = f"/api/blobs/sha256:{hashlib.sha256(data).hexdigest()}"
+    server.blobs.faults = [no_room(after=500_000)]
+    full = http.post(path, content=data)
+    assert (full.status_code, full.headers["connection"]) == (500, "close")
+    assert "no space left on device" in full.json()["error"]
+    assert http.head(path).status_code == 404
+    server.blobs.faults = []
+    assert http.post(path, content=data).status_code == 201
+    before = server.blobs.taken
+    assert http.post(path, content=data).status_code == 200
+    assert server.blobs.taken - before < 1_000_000
+
+
+@pytest.mark.parametrize("after", [0, 400_000])
+def test_an_upload_can_be_cut_by_the_server(server: FakeOllama, http: httpx.Client, after: int) -> None:
+    data = make_gguf(padding=b"x" * 30_000_000)
+    path = f"/api/blobs/sha256:{hashlib.sha256(data).hexdigest()}"
+    server.blobs.faults = [UploadFault(after, cut=True)]
+    with pytest.raises(httpx.TransportError):
+        http.post(path, content=data)
+    assert http.post(path, content=data).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("m.gguf", 200), ("folder/m.gguf", 200), ("/m.gguf", 400), ("../m.gguf", 400), ("a:b.gguf", 400), ("", 400)],
+)
+def test_paths_of_files(server: FakeOllama, http: httpx.Client, path: str, status: int) -> None:
+    data = make_gguf()
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    http.post(f"/api/blobs/{digest}", content=data)
+    answer = http.post("/api/create", json={"model": "tiny", "files": {path: digest}})
+    assert answer.status_code == status
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(server: FakeOllama) -> None:

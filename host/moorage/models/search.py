@@ -142,7 +142,10 @@ class Credential(Model):
 
 
 class ModelDetail(ModelHit):
-    """Everything about one model. `revision` is the commit that `files` belong to; `private` is for its owner only."""
+    """Everything about one model. `revision` is the commit that `files` belong to; `private` is for its owner only.
+
+    `calls_tools` is whether its chat template has a place for tools; None where the source does not show one.
+    """
 
     revision: str
     private: bool = False
@@ -151,5 +154,6 @@ class ModelDetail(ModelHit):
     served_by: tuple[ServedBy, ...] = ()
     ollama_name: str | None = None
     architecture: str | None = None
+    calls_tools: bool | None = None
     notice: str | None = None
     credential: Credential | None = Field(default=None, exclude=True, repr=False)

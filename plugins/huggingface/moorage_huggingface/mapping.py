@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import SecretStr
@@ -59,15 +60,22 @@ def detail(
         {
             **_hit_fields(model, hub),
             "revision": revision,
+            "private": model.private,
             "gate": gate,
             "files": files,
             "served_by": served,
             "ollama_name": ollama_name(model.id, files),
             "architecture": model.gguf.architecture if model.gguf else None,
+            "calls_tools": _calls_tools(model.gguf.chat_template if model.gguf else None),
             "notice": notice,
             "credential": Credential(value=token, origins=(hub,)) if token is not None else None,
         }
     )
+
+
+def _calls_tools(template: str | None) -> bool | None:
+    """A template that knows tools reads the variable of that name, as transformers and llama.cpp fill it."""
+    return re.search(r"\btools\b", template) is not None if template else None
 
 
 def model_files(tree: Sequence[TreeEntry], url_of: Callable[[str], str]) -> tuple[ModelFile, ...]:

@@ -25,6 +25,12 @@ class Gguf(Wire):
     total: int | None = None
     architecture: str | None = None
     context_length: int | None = None
+    chat_template: str | None = None
+
+    @field_validator("chat_template", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return value if isinstance(value, str) else None
 
 
 class MappedProvider(Wire):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from moorage import BadAnswer, Disk, InstallPlan, InstallRequest, Problem, ProviderModel, Unsupported
 from moorage_llamacpp.library import Installed
 
 MISSING = "The built-in engine is not installed."
+_TOOLS: dict[bool | None, Literal["yes", "no", "unknown"]] = {True: "yes", False: "no", None: "unknown"}
 GET_ENGINE = "Install it with: pip install 'moorage[llamacpp]' (make run does so where a wheel exists)."
 
 
@@ -37,6 +38,7 @@ def planned(request: InstallRequest, *, engine_here: bool) -> InstallPlan:
         disk=Disk(free=None, needed=None, ok=True),
         gate=model.gate,
         license=model.license,
+        tools=_TOOLS[model.calls_tools],
         problems=tuple(problems),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from moorage import BadAnswer, Http, HttpResponse, Unreachable
 from moorage_ollama.failures import answer_error
+from moorage_ollama.rules import IMPORT_RULES, PULL_RULES, USE_RULES, Rule
 from moorage_ollama.wire import Installed, Running, Shown, Tags, Version, Wire
 
 W = TypeVar("W", bound=Wire)
@@ -47,7 +48,40 @@ class OllamaClient:
     @contextmanager
     def pull(self, name: str, *, idle_timeout: float) -> Iterator[Iterator[dict[str, Any]]]:
         """The lines of a pull. Leaving the block stops the download, unless somebody else pulls the same."""
-        with self._stream("/api/pull", {"model": name, "stream": True}, name, first=60.0, idle=idle_timeout) as lines:
+        body = {"model": name, "stream": True}
+        with self._stream("/api/pull", body, name, first=60.0, idle=idle_timeout, rules=PULL_RULES) as lines:
+            yield lines
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the server holds a file; `digest` is `sha256:<hex>`."""
+        try:
+            return self._http.request("HEAD", f"{self.endpoint}/api/blobs/{digest}", timeout=TAGS_SECONDS).status == 200
+        except Unreachable as error:
+            raise self._not_there(error) from None
+
+    def send_blob(self, digest: str, pieces: Iterable[bytes], size: int, *, name: str, silence: float) -> None:
+        """Give the server a file of `size` bytes. `silence`: seconds in which it may take nothing, and say nothing.
+
+        The server checks the digest. It may answer before it has read everything, when it has the file or no room.
+        """
+        sent = self._http.stream(
+            "POST",
+            f"{self.endpoint}/api/blobs/{digest}",
+            headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
+            content=pieces,
+            first_timeout=silence,
+            idle_timeout=silence,
+        )
+        with sent as answer:
+            if answer.status >= 400:
+                raise answer_error(answer, answer.read(), endpoint=self.endpoint, name=name, rules=IMPORT_RULES)
+
+    @contextmanager
+    def create(self, name: str, files: Mapping[str, str], *, idle_timeout: float) -> Iterator[Iterator[dict[str, Any]]]:
+        """The lines of making a model of files that were sent; `files` are their digests by file name."""
+        body = {"model": name, "files": dict(files), "stream": True}
+        first = idle_timeout
+        with self._stream("/api/create", body, name, first=first, idle=idle_timeout, rules=IMPORT_RULES) as lines:
             yield lines
 
     @contextmanager
@@ -68,12 +102,19 @@ class OllamaClient:
         except Unreachable as error:
             raise self._not_there(error) from None
         if answer.status >= 400:
-            raise answer_error(answer, answer.content, endpoint=self.endpoint, name=name, pull=False)
+            raise answer_error(answer, answer.content, endpoint=self.endpoint, name=name)
         return answer
 
     @contextmanager
     def _stream(
-        self, path: str, body: dict[str, Any], name: str, *, first: float, idle: float
+        self,
+        path: str,
+        body: dict[str, Any],
+        name: str,
+        *,
+        first: float,
+        idle: float,
+        rules: tuple[Rule, ...] = USE_RULES,
     ) -> Iterator[Iterator[dict[str, Any]]]:
         with ExitStack() as stack:
             opened = self._http.stream("POST", self.endpoint + path, json=body, first_timeout=first, idle_timeout=idle)
@@ -82,8 +123,7 @@ class OllamaClient:
             except Unreachable as error:
                 raise self._not_there(error) from None
             if stream.status >= 400:
-                pull = path == "/api/pull"
-                raise answer_error(stream, stream.read(), endpoint=self.endpoint, name=name, pull=pull)
+                raise answer_error(stream, stream.read(), endpoint=self.endpoint, name=name, rules=rules)
             if "html" in stream.headers.get("content-type", ""):
                 raise BadAnswer(f"{self.endpoint} answered with a page, not as Ollama does.", hint="Check the address.")
             yield self._objects(stream.lines())

@@ -9,6 +9,7 @@ import orjson
 
 from moorage import (
     AuthFailed,
+    DiskFull,
     Gated,
     HttpResponse,
     HttpStream,
@@ -17,8 +18,9 @@ from moorage import (
     RateLimited,
     RemoteError,
     Unreachable,
+    Unsupported,
 )
-from moorage_ollama.rules import PULL_RULES, USE_RULES, Rule
+from moorage_ollama.rules import IMPORT_RULES, PULL_RULES, USE_RULES, Rule
 
 _URL_QUERY = re.compile(r"(https?://[^\s\"?]+)\?[^\s\"]*")
 
@@ -28,12 +30,21 @@ def pull_error(text: str, name: str) -> RemoteError:
     return _by_rule(PULL_RULES, text, name) or RemoteError(f"The Ollama server could not pull {name}: {_shown(text)}")
 
 
+def import_error(text: str, name: str) -> RemoteError:
+    """The error for what an import of `name` ended with."""
+    return _by_rule(IMPORT_RULES, text, name) or RemoteError(
+        f"The Ollama server could not make {name} of what was handed over: {_shown(text)}"
+    )
+
+
 def use_error(text: str, name: str) -> RemoteError:
     """The error for what a server says about using, showing or removing the model `name`."""
     return _by_rule(USE_RULES, text, name) or RemoteError(f"The Ollama server failed: {_shown(text)}")
 
 
-def answer_error(answer: HttpResponse | HttpStream, body: bytes, *, endpoint: str, name: str, pull: bool) -> Exception:
+def answer_error(
+    answer: HttpResponse | HttpStream, body: bytes, *, endpoint: str, name: str, rules: tuple[Rule, ...] = USE_RULES
+) -> Exception:
     """The error for an answer with status 400 or above."""
     text = error_text(body)
     status = answer.status
@@ -42,6 +53,13 @@ def answer_error(answer: HttpResponse | HttpStream, body: bytes, *, endpoint: st
             f"The Ollama server at {endpoint} refuses to be called by this name.",
             hint="Use its IP address, or start it with OLLAMA_HOST=0.0.0.0 so that it takes other names.",
         )
+    if status == 413:  # Ollama itself takes files of any size
+        return Unsupported(
+            f"A proxy in front of {endpoint} does not let files of this size through.",
+            hint="Raise its limit (client_max_body_size in nginx), or enter the Ollama server's own address.",
+        )
+    if status == 507:
+        return DiskFull("The disk of the Ollama server is full.", hint="Make room there and retry.")
     if text is None:
         if status >= 500:
             return Unreachable(f"{endpoint} has trouble (status {status}).", hint="Try again in a moment.")
@@ -49,9 +67,11 @@ def answer_error(answer: HttpResponse | HttpStream, body: bytes, *, endpoint: st
             f"There is no Ollama server at {endpoint} (status {status}).",
             hint="Check the address; it is the one that `ollama serve` prints, without a path.",
         )
-    found = _by_rule(PULL_RULES if pull else USE_RULES, text, name)
+    found = _by_rule(rules, text, name)
     if found is not None:
         return found
+    if rules is IMPORT_RULES and status in (400, 500):  # what Ollama itself says; gigabytes are not sent again for it
+        return import_error(text, name)
     kinds: dict[int, type[RemoteError]] = {401: AuthFailed, 404: NotFound, 429: RateLimited, 503: RateLimited}
     kind = kinds.get(status, Unreachable if status >= 500 else RemoteError)
     return kind(f"The Ollama server refused this (status {status}): {_shown(text)}")

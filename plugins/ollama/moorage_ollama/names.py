@@ -10,22 +10,19 @@ from collections.abc import Iterable
 
 from moorage import ModelDetail, ModelFile, Problem
 
-HUB = "https://huggingface.co/"
 LONGEST_PART = 80
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _REPACKED = re.compile(r"Q4_0_(?:4_4|4_8|8_8)", re.IGNORECASE)  # the Hub reads these labels as Q4_0
-_ELSEWHERE = (
-    "Choose another file, or install it with the built-in engine. Bringing files to Ollama without its own pull "
-    "is not possible yet."
-)
+_ELSEWHERE = "Leave the road open, or choose import: Moorage then hands the file to the server itself."
 
 
 def pull_name(model: ModelDetail, file: ModelFile) -> str:
     """`hf.co/<repository>:<tag>`; the tag is the quantisation where that names this file alone, else the file name."""
-    return f"hf.co/{model.id}:{_tag(model.files, file)}"
+    return f"hf.co/{model.id}:{pull_tag(model.files, file)}"
 
 
-def _tag(files: Iterable[ModelFile], file: ModelFile) -> str:
+def pull_tag(files: Iterable[ModelFile], file: ModelFile) -> str:
+    """The tag by which the Hub gives this file to Ollama, where it does."""
     label = (file.quantization or "").upper()
     # The Hub must read the same label from the same name: an alias (fp16), a label that only the folder has, or one
     # that stands in another file's name too could mean another file there.
@@ -57,9 +54,9 @@ def name_problems(model: ModelDetail, file: ModelFile) -> tuple[Problem, ...]:
         return (_problem("name", f"Ollama cannot pull {model.id}: its name is not of the form owner/name."),)
     if "." in namespace:
         return (_problem("name", f"Ollama cannot pull from {namespace}: owners with a dot in their name do not work."),)
-    tag = _tag(model.files, file)
-    if "/" in tag:
+    if "/" in file.name:
         return (_problem("folder", f"Ollama cannot pull {file.name}: files in folders do not work."),)
+    tag = pull_tag(model.files, file)
     for what, part in (("owner", namespace), ("name", repository), ("file name", tag)):
         if len(part) > LONGEST_PART:
             text = f"The {what} {part} has {len(part)} characters, and Ollama takes {LONGEST_PART} at most."

@@ -25,8 +25,11 @@ from moorage_ollama.config import OllamaOptions, OllamaProvider, OllamaSettings
 from moorage_ollama.discover import running_servers
 from moorage_ollama.endpoint import DEFAULT_ENDPOINT
 from moorage_ollama.failures import error_of, use_error
-from moorage_ollama.install import Pacing, install
+from moorage_ollama.install import install
 from moorage_ollama.models import ShownModels, can_think, installed_models
+from moorage_ollama.pacing import Pacing
+
+PLAN_SECONDS = 4.0  # for the one question that a plan may ask
 
 
 class OllamaPlugin:
@@ -65,12 +68,13 @@ class OllamaPlugin:
         return installed_models(_client(provider, context), self._shown)
 
     @hookimpl
-    def plan_install(self, request: InstallRequest) -> InstallPlan:
-        return plan.plan(request)
+    def plan_install(self, request: InstallRequest, context: PluginContext) -> InstallPlan:
+        client = _client(request.target, context)
+        return plan.plan(request, lambda: client.version(PLAN_SECONDS))
 
     @hookimpl
     def install_model(self, plan: InstallPlan, context: PluginContext) -> Iterator[InstallProgress]:
-        yield from install(_client(plan.target, context), plan, self._pacing)
+        yield from install(_client(plan.target, context), plan, context.fetch, self._pacing)
 
     @hookimpl
     def remove_model(self, provider: Provider, model: str, context: PluginContext) -> None:

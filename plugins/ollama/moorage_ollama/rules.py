@@ -22,11 +22,11 @@ from moorage import (
 
 
 class Interrupted(Unreachable):
-    """A pull broke off; the next one goes on where it stopped."""
+    """A pull or an import broke off; the next one goes on with what the server has."""
 
 
 class Damaged(BadAnswer):
-    """A pulled file was not what its digest promised, and is gone."""
+    """A file did not reach the server as what its digest promised, and is gone there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ PULL_RULES = (
         r"sharded GGUF",
         Unsupported,
         "{name} comes in several parts, which Ollama cannot pull from the Hub.",
-        "Choose another file, or install it with the built-in engine.",
+        "Leave the road open, or choose import: Moorage then hands the parts to the server itself.",
     ),
     Rule(
         r"not a valid quantization scheme|is not available in the repository",
@@ -146,6 +146,82 @@ PULL_RULES = (
         RemoteError,
         "The Ollama server cannot write its models: {text}",
         "Check its models folder (OLLAMA_MODELS) and the disk below it.",
+    ),
+)
+_TOO_OLD = "Update Ollama on that machine and retry; what was downloaded is kept."
+_OTHER_FILE = "Choose another file or repository. If this one is new, updating Ollama on that machine may help."
+IMPORT_RULES = (
+    Rule(
+        r"no space left on device|ENOSPC|disk quota exceeded|not enough (?:disk )?space",
+        DiskFull,
+        "The disk of the Ollama server is full.",
+        "Make room there and retry; what was downloaded is kept here.",
+    ),
+    Rule(
+        r"digest mismatch",
+        Damaged,
+        "What reached the Ollama server is not the file that was sent.",
+        "A proxy on the way that changes uploads is the usual cause, bad memory or a bad disk a rare one.",
+    ),
+    Rule(
+        r"llama-quantize.*(?:not found|no such file)|(?:not found|no such file).*llama-quantize",
+        Unsupported,
+        "This Ollama server lacks the program that joins the parts of {name}: {text}",
+        "Install Ollama anew on that machine, or choose a file that comes in one part.",
+    ),
+    Rule(
+        r"invalid split|missing split|split GGUF|shard",
+        Unsupported,
+        "The Ollama server cannot join the parts of {name}: {text}",
+        "Choose a file that comes in one part, or another repository.",
+    ),
+    Rule(
+        r"neither 'from' or 'files'|modelfile",
+        Unsupported,
+        "This Ollama server is too old to be handed files.",
+        _TOO_OLD,
+    ),
+    Rule(
+        r"not in GGUF format|unknown type|no files provided|invalid file magic|is a LoRA adapter|mixed model file",
+        Unsupported,
+        "The Ollama server cannot take {name} as a model: {text}",
+        _OTHER_FILE,
+    ),
+    Rule(
+        r"unsupported (?:model )?architecture|unknown (?:model )?architecture|newer version of Ollama",
+        Unsupported,
+        "{name} needs a newer Ollama: {text}",
+        _TOO_OLD,
+    ),
+    Rule(
+        r"invalid model name",
+        Unsupported,
+        "Ollama does not take {name} as the name of a model.",
+        "Choose another file, or install it with the built-in engine.",
+    ),
+    Rule(
+        r"permission denied|read-only file system|input/output error",
+        RemoteError,
+        "The Ollama server cannot write its models: {text}",
+        "Check its models folder (OLLAMA_MODELS) and the disk below it.",
+    ),
+    Rule(
+        r"out of memory|cannot allocate memory|signal: killed",
+        RemoteError,
+        "The Ollama server had not enough memory to read {name}: {text}",
+        "End what else uses the memory there and retry, or choose a smaller file.",
+    ),
+    Rule(
+        r"blobs?\b.*(?:no such file|not found|cannot find)|blob not found|file does not exist",
+        Interrupted,
+        "The Ollama server no longer has a file that was handed over to it.",
+        "Retry: it is handed over again.",
+    ),
+    Rule(
+        r"context canceled|EOF|connection reset|deadline exceeded|broken pipe|server closed",
+        Interrupted,
+        "The import into the Ollama server broke off: {text}",
+        "Retry; what was downloaded is kept here.",
     ),
 )
 USE_RULES = (

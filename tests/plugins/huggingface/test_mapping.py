@@ -87,6 +87,30 @@ def test_gguf_counts_parameters_not_bytes() -> None:
     assert (detail.license, detail.has_gguf) == ("mit", True)
 
 
+@pytest.mark.parametrize(
+    ("template", "calls"),
+    [
+        ("{%- if tools %}{{ tools | tojson }}{% endif %}", True),
+        ("{% for message in messages %}{{ message.content }}{% endfor %}", False),
+        ("{# a toolsmith wrote this #}", False),
+        ("", None),
+        (None, None),
+        (["not", "a", "text"], None),
+    ],
+)
+def test_a_chat_template_with_tools_calls_them(template: Any, calls: bool | None) -> None:
+    assert described(model(gguf={"total": 1, "chat_template": template})).calls_tools is calls
+
+
+def test_without_gguf_nothing_is_known_of_tools() -> None:
+    assert described(model()).calls_tools is None
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_private_model_says_so(private: bool) -> None:
+    assert described(model(private=private)).private is private
+
+
 @pytest.mark.parametrize("name", ["hub/tree_bert-base-uncased.json", "hub/tree_bert-base-uncased_expand.json"])
 def test_a_recorded_tree_without_gguf_has_no_files(name: str) -> None:
     entries = [TreeEntry.model_validate(entry) for entry in body(Path(name))]

@@ -57,7 +57,12 @@ def test_a_plan() -> None:
     assert (plan.name, plan.road, plan.bytes) == ("org/Model-GGUF:Q4_K_M", "import", 5 * GIB)
     assert [file.name for file in plan.files] == ["model.Q4_K_M.gguf"]
     assert plan.license == "mit"
-    assert plan.tools == "unknown", "only the header knows, and it is not here yet"
+    assert plan.tools == "unknown", "the source shows no chat template"
+
+
+@pytest.mark.parametrize(("calls", "tools"), [(True, "yes"), (False, "no")])
+def test_tools_are_foreseen_where_the_source_shows_the_template(calls: bool, tools: str) -> None:
+    assert plan_of(calls_tools=calls).tools == tools
 
 
 def test_shards_are_one_plan() -> None:

@@ -14,7 +14,7 @@ import pytest
 from moorage import FilePart, ModelDetail, ModelFile, PluginContext, Provider
 from moorage.http import CallScope, HttpDoor
 from moorage_ollama.config import OllamaProvider, OllamaSettings
-from moorage_ollama.install import Pacing
+from moorage_ollama.pacing import Pacing
 from moorage_ollama.plugin import OllamaPlugin
 from tests.fakes.server import Exchange, FakeServer
 
@@ -108,7 +108,7 @@ def scope() -> CallScope:
 @pytest.fixture
 def context(tmp_path: Path, scope: CallScope) -> Iterator[PluginContext]:
     def no_fetch(parts: Sequence[FilePart]) -> Any:
-        raise AssertionError("this plugin fetches nothing")
+        raise AssertionError("a pull fetches nothing")
 
     door = HttpDoor(user_agent="moorage/test")
     yield PluginContext(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ from moorage_ollama.plugin import OllamaPlugin
 from tests.fakes.ollama import FakeOllama, load_failure
 from tests.fakes.ollama_models import OllamaModel
 from tests.fakes.ollama_pull import PullFault, digest_mismatch, disk_full, dying_download, retries_exceeded, stall
-from tests.plugins.ollama.conftest import model_detail, model_file
+from tests.plugins.ollama.conftest import QUICK, model_detail, model_file
 
 NAME = "hf.co/org/m-GGUF:Q4_K_M"
 CLOCK = Tool(
@@ -70,7 +71,7 @@ class Driver:
     def plan(self, size: int = 1_929_912_432) -> InstallPlan:
         file = model_file("m-Q4_K_M.gguf", "Q4_K_M", size=size)
         detail = model_detail("org/m-GGUF", file)
-        return self.plugin.plan_install(InstallRequest(target=self.provider, model=detail, file=file))
+        return self.plugin.plan_install(InstallRequest(target=self.provider, model=detail, file=file), self.context)
 
     def install(self) -> list[InstallProgress]:
         return list(self.plugin.install_model(self.plan(), self.context))
@@ -173,6 +174,18 @@ def test_a_server_that_forgets_in_a_restart(server: FakeOllama, driver: Driver) 
     server.pulls.faults = []
     server.restart(prune=True)
     driver.install()
+    assert NAME in driver.models()
+
+
+def test_a_pull_outlasts_the_end_of_the_one_before(server: FakeOllama, context: PluginContext) -> None:
+    """Ollama ends a download that was given up only after the pause of its own retry, up to 32 s later."""
+    plugin = OllamaPlugin(dataclasses.replace(QUICK, waits=(0.1, 0.2, 0.3)))
+    driver = Driver(server, plugin, context)
+    server.library.publish(OllamaModel(NAME))
+    server.pulls.faults = [retries_exceeded()]
+    server.pulls.wind_down = 0.25
+    shown = driver.install()
+    assert any("earlier pull" in (item.message or "") for item in shown)
     assert NAME in driver.models()
 
 

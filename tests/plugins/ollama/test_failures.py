@@ -16,7 +16,7 @@ from moorage import (
     Unreachable,
     Unsupported,
 )
-from moorage_ollama.failures import pull_error, use_error
+from moorage_ollama.failures import import_error, pull_error, use_error
 from moorage_ollama.rules import Damaged, Interrupted
 
 NAME = "hf.co/org/m-GGUF:Q4_K_M"
@@ -86,6 +86,38 @@ def test_it_is_the_server_that_cannot_reach_the_hub() -> None:
     error = pull_error("dial tcp 1.2.3.4:443: i/o timeout", NAME)
     assert "The Ollama server cannot reach the Hub" in str(error)
     assert "HTTPS_PROXY" in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("write /models/blobs/sha256-1: no space left on device", DiskFull),
+        ('digest mismatch, expected "sha256:aa", got "sha256:bb"', Damaged),
+        ('exec: "llama-quantize": executable file not found in $PATH', Unsupported),
+        ("fork/exec /usr/lib/ollama/llama-quantize: no such file or directory", Unsupported),
+        ("invalid split GGUF: missing m-00002-of-00003.gguf", Unsupported),
+        ("neither 'from' or 'files' was specified", Unsupported),
+        ("path or Modelfile are required", Unsupported),
+        ("supplied file was not in GGUF format", Unsupported),
+        ("unknown type", Unsupported),
+        ("invalid file magic", Unsupported),
+        ("no files provided to convert", Unsupported),
+        ('unsupported architecture "Brand-New"', Unsupported),
+        ("invalid model name", Unsupported),
+        ("open /models/blobs/sha256-1: no such file or directory", Interrupted),
+        ("blob not found for m.gguf (digest sha256:1): file does not exist", Interrupted),
+        ("open C:\\models\\blobs\\sha256-1: The system cannot find the file specified.", Interrupted),
+        ("context canceled", Interrupted),
+        ("unexpected EOF", Interrupted),
+        ("open /models/x: permission denied", RemoteError),
+        ("llama-quantize: signal: killed", RemoteError),
+        ("something nobody has seen", RemoteError),
+    ],
+)
+def test_the_end_of_an_import(text: str, kind: type[MoorageError]) -> None:
+    error = import_error(text, NAME)
+    assert type(error) is kind
+    assert error.hint or kind is RemoteError
 
 
 @pytest.mark.parametrize(

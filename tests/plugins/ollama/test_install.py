@@ -37,9 +37,10 @@ def at(completed: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def plan(plugin: OllamaPlugin, provider: Provider) -> InstallPlan:
+def plan(plugin: OllamaPlugin, provider: Provider, context: PluginContext) -> InstallPlan:
     file = model_file("m-Q8_0.gguf", "Q8_0", size=1000)
-    return plugin.plan_install(InstallRequest(target=provider, model=model_detail("org/m", file), file=file))
+    request = InstallRequest(target=provider, model=model_detail("org/m", file), file=file)
+    return plugin.plan_install(request, context)
 
 
 @pytest.fixture
