@@ -92,6 +92,12 @@ class Harbour:
         self.hub.add(Repo(id, {file_of(id): self.weights[id]}, gguf={"architecture": "llama", "total": 135_000_000}))
         return id
 
+    def served(self) -> set[str]:
+        """The models that the Ollama server has, by their bytes and not by their names."""
+        ids = {f"sha256:{weights.sha256}": id for id, weights in self.weights.items()}
+        models = list(self.ollama.store.models.values())
+        return {ids[layer.digest] for model in models for layer in model.layers if layer.kind == "model"}
+
     def asked_since(self, moment: float) -> float | None:
         """When the first file was asked for after `moment`, by whichever road."""
         pulls = self.ollama.seen("POST", "/api/(pull|create|blobs/.+)")
@@ -109,6 +115,11 @@ def harbour(speed: float) -> Iterator[Harbour]:
 
 def file_of(model: str) -> str:
     return f"{model.partition('/')[2].removesuffix('-GGUF')}-Q4_K_M.gguf"
+
+
+def asking_for(model: str, target: str, road: str | None = None) -> dict[str, Any]:
+    """The body of a request for an install. Moorage chooses the road, unless one is named."""
+    return {"source": "huggingface", "model": model, "target": target, **({"road": road} if road else {})}
 
 
 def sha256_of(path: Path) -> str:
@@ -245,9 +256,7 @@ class Person:
             model = self._chance.choice(old)
         else:
             model = self._voyage.harbour.boat(self._chance.randint(*self._voyage.sizes))
-        body = {"source": "huggingface", "model": model, "target": target}
-        if road is not None:
-            body["road"] = road
+        body = asking_for(model, target, road)
         if self._chance.random() < 0.2:
             body["when"] = (datetime.now(UTC) + LATER).isoformat()
         self._ledger.in_doubt.add((model, target))
@@ -345,14 +354,15 @@ class Voyage:
         assert saved.status_code == 201, saved.text
         target = saved.json()["id"]
         self.ways = [("builtin", None), (target, "pull")]
-        asked = {"source": "huggingface", "model": self.harbour.boat(MB), "target": target, "road": "import"}
+        asked = asking_for(self.harbour.boat(MB), target, "import")
         plan = client.post("/api/llm/models/plan", json=asked).json()
         if plan["ok"]:
             self.ways.append((target, "import"))
 
-    def ask(self, client: httpx.Client, model: str, target: str) -> str:
+    def ask(self, client: httpx.Client, model: str, way: tuple[str, str | None]) -> str:
         """Ask for a model; the install's id."""
-        answer = client.post("/api/llm/models/import", json={"source": "huggingface", "model": model, "target": target})
+        asked = asking_for(model, *way)
+        answer = client.post("/api/llm/models/import", json=asked)
         assert answer.status_code == 202, answer.text
         return self.ledger.note(answer.json()).id
 
@@ -425,9 +435,7 @@ class Voyage:
         assert {item["state"] for item in installs} <= {"installed", "cancelled"}, installs
         everything = {line for line in self.home.rglob("*") if line.is_file()}
         here = {path.name: path for path in everything if path.suffix == ".gguf"}
-        served = {
-            model.name.partition(":")[0].removeprefix("hf.co/") for model in self.harbour.ollama.store.models.values()
-        }
+        served = self.harbour.served()
         for item in installs:
             if item["state"] == "installed":
                 weights = self.harbour.weights[item["model"]]
