@@ -27,6 +27,7 @@ class FakeCdn(FaultyServer):
         self.valid_seconds = 3600
         self.authorizations: list[str] = []
         self.clock = clock
+        self.replaced: dict[str, Blob] = {}  # by sha256: what is served in its place, as after a change at the source
         self._blobs: dict[str, Blob] = {}
         self._generation = 0
         self._etag_generation = 0
@@ -73,6 +74,7 @@ class FakeCdn(FaultyServer):
         if blob is None or seen.param("Signature") != self._signature(seen.path, expires) or expires < self.clock():
             exchange.send(403, DENIED.format("Request has expired").encode(), "application/xml")
             return
+        blob = self.replaced.get(blob.sha256, blob)
         serve_blob(exchange, blob, self.etag(blob), {"Cache-Control": "public, max-age=31536000"})
 
 

@@ -33,6 +33,7 @@ class Fault:
     reset_after: int | None = None  # then RST
     end_after: int | None = None  # then FIN: shorter than Content-Length promised
     flip_at: int | None = None  # this byte of the body leaves inverted
+    flip_bits: int = 0xFF  # or with only these bits of it inverted
     bytes_per_second: float | None = None
     gzip: bool = False
     ignore_range: bool = False
@@ -89,7 +90,7 @@ class FaultyExchange(Exchange):
         self._sent += len(data)
         if fault.flip_at is not None and start <= fault.flip_at < self._sent:
             at = fault.flip_at - start
-            data = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+            data = data[:at] + bytes([data[at] ^ fault.flip_bits]) + data[at + 1 :]
         limits = [n for n in (fault.stall_after, fault.reset_after, fault.end_after) if n is not None]
         if limits and self._sent >= min(limits):
             self._out(data[: max(0, min(limits) - start)])

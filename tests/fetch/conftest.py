@@ -12,11 +12,13 @@ from pydantic import SecretStr
 from moorage.fetch import Downloader, Patience
 from moorage.http import CallScope, HttpDoor
 from moorage.models import Credential, FilePart, InstallProgress
+from tests.fakes.faults import Fault
 from tests.fakes.hub import FakeHub
 from tests.fakes.repo import Blob, Repo, SparseFile, Token
 
 SIZE = 3_000_000
 CONTENT = SparseFile(SIZE, seed=3, head=b"GGUF")
+WHOLE = Blob(CONTENT)
 
 
 @dataclass
@@ -62,6 +64,24 @@ def file_part(hub: FakeHub, path: str, content: SparseFile | bytes, *, repo: str
     blob = Blob(content)
     url = f"{hub.url}/{repo}/resolve/{hub.repos[repo].sha}/{path}"
     return FilePart(name=path, size=blob.size, sha256=blob.sha256, url=url)
+
+
+def is_right(desk: Desk) -> bool:
+    """Whether the file is there, right, and nothing else."""
+    return desk.downloader.path(desk.part).read_bytes() == WHOLE.read() and desk.unfinished == []
+
+
+def ranges(desk: Desk) -> list[str | None]:
+    """The ranges that the CDN was asked for, request by request."""
+    return [seen.headers.get("range") for seen in desk.hub.cdn.requests]
+
+
+def half(desk: Desk, owner: str) -> None:
+    """Fetch some of the file for this install, and stop."""
+    desk.hub.cdn.faults.append(Fault(end_after=SIZE // 4))
+    fetching = desk.downloader.fetch((desk.part,), credential=desk.credential, owner=owner)
+    next(progress for progress in fetching if progress.message)
+    fetching.close()
 
 
 @pytest.fixture

@@ -15,10 +15,8 @@ import pytest
 from moorage.fetch import Downloader
 from moorage.http import HttpDoor
 from tests.fakes.faults import Fault
-from tests.fakes.repo import Blob
-from tests.fetch.conftest import CONTENT, SIZE, Desk
-
-WHOLE = Blob(CONTENT)
+from tests.fakes.repo import Repo, SparseFile
+from tests.fetch.conftest import CONTENT, SIZE, WHOLE, Desk, file_part, half
 
 SCRIPT = """
 import sys
@@ -70,6 +68,63 @@ def test_rows_1_and_25_two_processes_share_one_transfer_and_survive_a_kill(desk:
     assert [seen.headers.get("range") for seen in desk.hub.cdn.requests] == [None, f"bytes={synced}-"]
 
 
+def test_row_26_several_parts_and_twice_the_same_content(desk: Desk) -> None:
+    """One transfer for one content, whatever it is called; and one part after the other."""
+    shards = {f"s-0000{n}-of-00002.gguf": SparseFile(700_000, seed=n, head=b"GGUF") for n in (1, 2)}
+    desk.hub.add(Repo("acme/shards", {**shards, "copy.gguf": shards["s-00001-of-00002.gguf"]}))
+    parts = [file_part(desk.hub, name, content, repo="acme/shards") for name, content in shards.items()]
+    parts.append(file_part(desk.hub, "copy.gguf", shards["s-00001-of-00002.gguf"], repo="acme/shards"))
+    result = desk.run(*parts)
+    assert [path.stat().st_size for path in result.paths] == [700_000] * 3
+    assert len(desk.hub.cdn.requests) == 2
+    names = [seen.path.rpartition("/")[2] for seen in desk.hub.requests]
+    assert names == list(shards)
+    assert (result.told[-1].completed, result.told[-1].total) == (2_100_000, 2_100_000)
+
+
+def test_row_26_two_installs_under_two_names_have_one_transfer(desk: Desk) -> None:
+    """Two targets want the same bytes at once, from two repositories."""
+    desk.hub.add(Repo("other/copy", {"renamed.gguf": CONTENT}))
+    parts = {"install-1": desk.part, "install-2": file_part(desk.hub, "renamed.gguf", CONTENT, repo="other/copy")}
+    desk.hub.cdn.faults.append(Fault(bytes_per_second=SIZE * 2))
+    found: dict[str, Path] = {}
+
+    def run(owner: str) -> None:
+        found[owner] = desk.run(parts[owner], owner=owner).paths[0]
+
+    threads = [threading.Thread(target=run, args=(owner,)) for owner in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found["install-1"] == found["install-2"]
+    assert len(desk.hub.cdn.requests) == 1
+    assert desk.files() == [f"blobs/{WHOLE.sha256}"]
+
+
+def test_row_25_a_process_that_was_stopped_keeps_its_file_to_itself(desk: Desk) -> None:
+    """SIGSTOP: who waits says so and writes nothing; after SIGCONT the first one ends its work, as the only one."""
+    desk.hub.cdn.faults.append(Fault(bytes_per_second=SIZE))
+    first = start(desk)
+    part = desk.directory / "partial" / f"{WHOLE.sha256}.part"
+    until = time.monotonic() + 20
+    while not part.exists() or part.stat().st_size < 600_000:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)
+    size = part.stat().st_size
+    fetching = desk.downloader.fetch((desk.part,), credential=desk.credential)
+    waiting = [next(fetching).message for _ in range(3)]
+    assert waiting[1:] == ["m.gguf is being fetched by another install."] * 2
+    assert part.stat().st_size == size
+    first.send_signal(signal.SIGCONT)
+    for _ in fetching:
+        pass
+    assert first.wait(20) == 0
+    assert desk.downloader.path(desk.part).read_bytes() == WHOLE.read()
+    assert len(desk.hub.cdn.requests) == 1
+
+
 @pytest.mark.crash
 def test_row_1_killed_again_and_again(desk: Desk, soak: bool) -> None:
     """Wherever the kill comes, the next process goes on from what was synced, and the file is right in the end."""
@@ -107,13 +162,6 @@ def test_a_closed_generator_lets_go_from_another_thread(desk: Desk) -> None:
     thread.join(5)
     desk.run()
     assert desk.downloader.path(desk.part).read_bytes() == WHOLE.read()
-
-
-def half(desk: Desk, owner: str) -> None:
-    desk.hub.cdn.faults.append(Fault(end_after=SIZE // 4))
-    fetching = desk.downloader.fetch((desk.part,), credential=desk.credential, owner=owner)
-    next(progress for progress in fetching if progress.message)
-    fetching.close()
 
 
 def test_what_nobody_wants_any_more_is_removed(desk: Desk) -> None:

@@ -169,7 +169,7 @@ class PartFile:
     def publish(self, path: Path) -> None:
         """Make the finished file visible, whole and durable or not at all."""
         with writing():
-            os.fsync(self._file.fileno())
+            self._flush()
             self._file.close()
             self.path.replace(path)
             sync_directory(path.parent)
@@ -195,15 +195,18 @@ class PartFile:
             path.unlink(missing_ok=True)
 
     def _sync(self) -> None:
+        self._flush()
+        self.sidecar.offset = self.offset
+        self.sidecar.write(self._sidecar_path)
+        self._synced_at = time.monotonic()
+
+    def _flush(self) -> None:
         try:
             os.fsync(self._file.fileno())
         except OSError:
             # The kernel tells it once and drops the bytes: that a later fsync succeeds proves nothing about them.
             self._is_lost = True
             raise
-        self.sidecar.offset = self.offset
-        self.sidecar.write(self._sidecar_path)
-        self._synced_at = time.monotonic()
 
 
 @contextmanager
