@@ -58,6 +58,7 @@ class Run:
         events: EventBus,
         context_length: Callable[[], int],
         retry_later: Callable[[str, float], None],
+        on_there: Callable[[str], None],
     ) -> None:
         self.live = install
         self._queue = queue
@@ -67,6 +68,7 @@ class Run:
         self._events = events
         self._context_length = context_length
         self._retry_later = retry_later
+        self._on_there = on_there
         self._speed = Speed()
         self._scope = CallScope(None, endless=True)
         self._stream: PluginStream[InstallProgress] | None = None
@@ -147,6 +149,7 @@ class Run:
         finally:
             stream.close()
             stream.join(10.0)
+        self._on_there(plan.target.id)
         self._prove(plan)
 
     def _prove(self, plan: InstallPlan) -> None:

@@ -64,7 +64,7 @@ class Installs:
         new_id: NewId,
         preferences: Callable[[], Preferences],
         quiet: Callable[[datetime], Span | None],
-        on_installed: Callable[[str], None],
+        on_there: Callable[[str], None],
         lacks: Callable[[str, str], bool],
     ) -> None:
         self._queue = queue
@@ -78,7 +78,7 @@ class Installs:
         self._new_id = new_id
         self._preferences = preferences
         self._quiet = quiet
-        self._on_installed = on_installed
+        self._on_there = on_there
         self._lacks = lacks
         self._lock = threading.RLock()
         self._closed = False
@@ -456,6 +456,7 @@ class Installs:
             events=self._events,
             context_length=lambda: self._preferences().context_length,
             retry_later=self._later,
+            on_there=self._on_there,
         )
 
     def _on_run_end(self, run: Run) -> None:
@@ -463,7 +464,6 @@ class Installs:
         if live.state == "installed":
             self._timer.drop(live.id)
             self._hand_over_rule(live)
-            self._on_installed(live.target)
             self.tidy()
         self._pump()
 

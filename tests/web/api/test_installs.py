@@ -89,7 +89,12 @@ def test_move_and_filter(api: Api, target: str) -> None:
         "2001-01-01T00:00:00Z",
         {"window": {"from": "25:00", "to": "06:00"}},
         {"window": {"from": "01:00", "to": "06:00", "days": ["funday"]}},
+        {"window": {"from": "01:00", "to": "01:00"}},
+        {"window": {"from": "01:00", "to": "06:00", "timeZone": "Mars/Base"}},
+        {"window": {"from": "01:00", "to": "06:00"}, "onUpdate": "tell"},
+        {"window": {"from": "01:00", "to": "06:00", "until": "never"}},
         {"onUpdate": "explode"},
+        {"onUpdate": "tell"},  # nothing is installed that could be watched
         [],
     ],
 )
@@ -115,3 +120,67 @@ def test_remove_a_model(api: Api, dock: Dock, target: str) -> None:
     api.fields("DELETE", path, 404)
     api.fields("DELETE", "/api/local/models?target=nowhere&name=x", 404)
     assert set(api.fields("DELETE", "/api/local/models")) == {"target", "name"}
+
+
+def test_a_window_to_come(api: Api, target: str) -> None:
+    now = datetime.now(UTC)
+    window = {"from": f"{now + timedelta(hours=2):%H:%M}", "to": f"{now + timedelta(hours=3):%H:%M}"}
+    made = api.post(IMPORT, {**ASK, "when": {"window": window}})
+    assert made["state"] == "scheduled"
+    assert made["when"] == {"window": {**window, "days": [], "timeZone": "UTC"}}
+    begins = datetime.fromisoformat(made["startsAt"])
+    assert timedelta(hours=1, minutes=58) < begins - now <= timedelta(hours=2)
+    assert api.get("/api/installs?state=scheduled")["installs"][0]["id"] == made["id"]
+    started = api.post(f"/api/installs/{made['id']}/start")
+    assert (started["when"], started["startsAt"]) == ("now", None)
+    assert started["state"] in ("queued", "running")
+    api.fields("POST", f"/api/installs/{made['id']}/start", 409)
+
+
+def test_a_window_that_is_open(api: Api, target: str) -> None:
+    now = datetime.now(UTC)
+    window = {"from": f"{now - timedelta(hours=1):%H:%M}", "to": f"{now + timedelta(hours=1):%H:%M}"}
+    made = api.post(IMPORT, {**ASK, "when": {"window": window}})
+    assert made["state"] in ("queued", "running")
+
+
+def test_a_stale_click_hits_nothing(api: Api, target: str) -> None:
+    install = api.post(IMPORT, ASK)
+    path, seen = f"/api/installs/{install['id']}", {"generation": install["generation"]}
+    api.post(f"{path}/pause", seen)
+    again = api.call("POST", f"{path}/cancel", json=seen)
+    assert again.status_code == 409
+    assert "paused" in again.json["detail"]
+    api.fields("POST", f"{path}/move", 409, json={"to": "front", **seen})
+    assert api.get(path)["state"] == "paused"
+    assert list(api.fields("POST", f"{path}/resume", json={"generation": "1"})) == ["generation"]
+    assert api.post(f"{path}/cancel", {"generation": api.get(path)["generation"]})["state"] == "cancelled"
+
+
+def test_watching_an_installed_model(api: Api, dock: Dock, target: str) -> None:
+    dock.go.set()
+    id = api.post(IMPORT, ASK)["id"]
+    until(lambda: state_of(api, id) == "installed")
+    rule = {"onUpdate": "install", "window": {"from": "01:00", "to": "06:00", "days": ["sun"], "timeZone": "UTC"}}
+    watched = api.post(IMPORT, {**ASK, "when": rule}, status=200)
+    assert (watched["id"], watched["state"], watched["when"]) == (id, "installed", rule)
+    assert api.post(IMPORT, {**ASK, "when": {"onUpdate": "tell"}}, status=200)["when"] == {
+        "onUpdate": "tell",
+        "window": None,
+    }
+
+
+def test_a_timeline(api: Api, dock: Dock, target: str) -> None:
+    id = api.post(IMPORT, ASK)["id"]
+    api.post(f"/api/installs/{id}/pause")
+    entries = api.get(f"/api/installs/{id}/timeline")["entries"]
+    assert [entry["state"] for entry in entries][:2] == ["queued", "running"]
+    assert entries[-1]["text"] == "Paused."
+    api.fields("GET", "/api/installs/nobody/timeline", 404)
+
+
+def test_what_the_data_directory_holds(api: Api) -> None:
+    held = api.get("/api/local/storage")
+    assert held["models"] == held["files"] == []
+    assert held["other"] > 0, "the store itself"
+    assert api.post("/api/local/storage/clean-up")["freed"] == 0

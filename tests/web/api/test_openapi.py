@@ -111,8 +111,9 @@ def test_answers_fit_their_schemas(api: Api, dock: Dock, document: dict[str, Any
     call("get", "/api/llm/models/search")
     call("get", "/api/llm/models/detail", f"?source=dock&id={MODEL}")
     call("post", "/api/llm/models/plan", body={"source": "dock", "model": MODEL})
-    install = call("post", "/api/llm/models/import", body={"source": "dock", "model": MODEL})
-    call("post", "/api/llm/models/import", body={"source": "dock", "model": MODEL})
+    ask_for = {"source": "dock", "model": MODEL}
+    install = call("post", "/api/llm/models/import", body=ask_for)
+    call("post", "/api/llm/models/import", body=ask_for)
     call("get", "/api/installs")
     it = {"install_id": install["id"]}
     call("get", "/api/installs/{install_id}", **it)
@@ -121,7 +122,14 @@ def test_answers_fit_their_schemas(api: Api, dock: Dock, document: dict[str, Any
     call("post", "/api/installs/{install_id}/resume", **it)
     call("post", "/api/installs/{install_id}/cancel", **it)
     call("post", "/api/installs/{install_id}/retry", **it)
+    far = "2099-01-01T00:00:00Z"
+    later = call("post", "/api/llm/models/import", body={**ask_for, "quantization": "Q8_0", "when": far})
+    call("post", "/api/installs/{install_id}/start", install_id=later["id"])
+    call("post", "/api/installs/{install_id}/cancel", body={"generation": 1}, **it)
     call("post", "/api/installs/{install_id}/cancel", **it)
+    call("get", "/api/installs/{install_id}/timeline", **it)
+    call("get", "/api/local/storage")
+    call("post", "/api/local/storage/clean-up")
     call("delete", "/api/installs/{install_id}", **it)
     dock.installed.append("tug")
     call("get", "/api/local/models")
