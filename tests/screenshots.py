@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from moorage.host import Host
-from moorage.models import Install
+from moorage.models import Install, WhenUpdated, WhenWindow, Window
 from tests.browser import launched
 from tests.fakes.faults import Fault
 from tests.site import Site, site
@@ -55,6 +55,8 @@ def fill(host: Host, places: World) -> dict[str, str]:
     install, _ = host.installs.request("huggingface", REAL, target="builtin", asked_by="browser")
     wait(host, install)
     host.installs.request("huggingface", SKIFF, target=ollama.id, quantization="Q4_K_M", asked_by="browser")
+    for quantization in ("Q5_K_M", "Q8_0"):  # they wait for the first one
+        host.installs.request("huggingface", SKIFF, target=ollama.id, quantization=quantization, asked_by="browser")
     running, _ = host.installs.request("huggingface", SKIFF, target="builtin", quantization="Q8_0", asked_by="browser")
     paused, _ = host.installs.request("huggingface", SKIFF, target="builtin", quantization="F16", asked_by="browser")
     host.installs.pause(paused.id)
@@ -62,6 +64,12 @@ def fill(host: Host, places: World) -> dict[str, str]:
     host.installs.request(
         "huggingface", SKIFF, target="builtin", quantization="Q2_K", when=tomorrow, asked_by="browser"
     )
+    hours = [f"{(datetime.now(UTC).hour + later) % 24:02}:00" for later in (2, 7)]
+    window = WhenWindow(window=Window(from_=hours[0], to=hours[1]))
+    waiting, _ = host.installs.request(
+        "huggingface", SKIFF, target="builtin", quantization="Q5_K_M", when=window, asked_by="browser"
+    )
+    host.installs.on_update(install.id, WhenUpdated(on_update="tell"))
     name = host.installs.get(install.id).model_name
     pilot = host.agents.create(
         {
@@ -71,7 +79,7 @@ def fill(host: Host, places: World) -> dict[str, str]:
             "tools": ["current_time"],
         }
     )
-    host.agents.create({"name": "Small and local", "llm": {"provider": "builtin", "model": name}, "tools": []})
+    local = host.agents.create({"name": "Small and local", "llm": {"provider": "builtin", "model": name}, "tools": []})
     for text in ("What should I check before mooring?", "What is the current time at the pier?"):
         turn = host.chat.send(pilot.id, text)
         for _ in turn.run():
@@ -84,6 +92,7 @@ def fill(host: Host, places: World) -> dict[str, str]:
         "models": "/models",
         "installs": "/installs",
         "install": f"/installs/{install.id}",
+        "install-scheduled": f"/installs/{waiting.id}",
         "install-running": f"/installs/{running.id}",
         "llm": "/settings/llm",
         "provider": f"/settings/llm/{served.id}",
@@ -92,6 +101,7 @@ def fill(host: Host, places: World) -> dict[str, str]:
         "settings": "/settings",
         "agents": "/agents",
         "agent": f"/agents/{pilot.id}",
+        "agent-local": f"/agents/{local.id}",
         "agent-new": "/agents/new",
         "chat-new": f"/chat/new?provider={ollama.id}&model=another",
         "chat": f"/chat/{turn.conversation}",

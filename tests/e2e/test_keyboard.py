@@ -7,8 +7,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.fakes.faults import Fault
+from tests.screenshots import SKIFF
 from tests.site import Site
-from tests.world import REAL
+from tests.world import REAL, World
 
 pytestmark = pytest.mark.browser
 # Whether what has the focus, or the frame around it, is marked, and whether it is on the page at all.
@@ -100,3 +102,24 @@ def test_the_sheet_of_a_phone(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("link", name="Plugins")).to_be_hidden()
     expect(more).to_be_focused()
+
+
+def test_the_queue_keeps_the_focus_on_what_moved(page: Page, running: Site, world: World) -> None:
+    world.hub.cdn.faults.append(Fault(times=None, bytes_per_second=200_000))
+    ollama = running.host.providers.create("Workshop", "ollama", {"endpoint": world.ollama.url})
+    asked = [
+        running.host.installs.request("huggingface", SKIFF, target=ollama.id, quantization=label)[0].id
+        for label in ("Q2_K", "Q4_K_M", "Q5_K_M", "Q8_0")
+    ]
+    page.goto("/installs")
+    page.locator(f"#install-{asked[3]}").get_by_role("button", name="Move up").focus()
+    page.keyboard.press("Enter")
+    button = page.locator(f"#install-{asked[3]}").get_by_role("button", name="Move up")
+    expect(page.locator("section[aria-labelledby=section-queue] > ul > li").nth(1)).to_have_id(f"install-{asked[3]}")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("section[aria-labelledby=section-queue] > ul > li").first).to_have_id(f"install-{asked[3]}")
+    expect(page.locator(f"#install-{asked[3]} a.name")).to_be_focused()
+    assert [item.id for item in running.host.installs.queue()] == [asked[3], asked[1], asked[2]]
+    for id in asked:
+        running.host.installs.cancel(id)

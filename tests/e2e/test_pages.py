@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from moorage.cli.application import load_application
 from tests.measures import LONGEST_LINE, SHIFT, SMALLEST_TARGET, STICKING_OUT, WIDER_THAN_THE_SCREEN
-from tests.screenshots import fill
+from tests.screenshots import SKIFF, fill
 from tests.site import Site, site
 from tests.world import TOKEN, World, world
 
@@ -108,6 +108,27 @@ def test_every_page(browser: Browser, shown: Shown, theme: str, width: int) -> N
         assert answer is not None
         assert answer.status == 200, address
         wrong.extend(faults(page, address, width, theme))
+    context.close()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("theme", "width"), list(product(("light", "dark"), WIDTHS)))
+def test_a_plan_with_what_is_wrong_in_it(
+    browser: Browser, places: World, tmp_path: Path, theme: str, width: int
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": WIDTHS[width]}, color_scheme="dark" if theme == "dark" else "light"
+    )
+    page = context.new_page()
+    with site(tmp_path / "home", places.environment) as made:
+        page.goto(f"{made.url}/models?q=skiff&open=huggingface:{SKIFF}")
+        page.get_by_role("button", name="See the plan first").click()
+        wrong = list(faults(page, "the plan", width, theme))
+        page.get_by_label("In a nightly window").check()
+        page.get_by_label("Time zone").fill("Middle/Earth")
+        page.get_by_role("button", name="Install", exact=True).click()
+        assert "Europe/Berlin" in page.locator("#when-zone-error").inner_text()
+        wrong += faults(page, "the plan with an error", width, theme)
     context.close()
     assert not wrong, "\n".join(wrong)
 

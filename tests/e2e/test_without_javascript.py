@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from moorage.models import WhenUpdated
+from tests.fakes.faults import Fault
+from tests.screenshots import SKIFF
 from tests.site import Site, site
 from tests.world import REAL, SERVED, TOKEN, World
 
@@ -69,6 +73,78 @@ def test_install_on_this_machine_and_chat(page: Page, running: Site) -> None:
     expect(page.locator(ANSWER)).to_be_visible(timeout=SECONDS)
     expect(page.get_by_text("It is being answered")).to_have_count(0, timeout=SECONDS)
     assert running.host.chat.get(running.host.chat.list().items[0].id).messages[-1].state == "complete"
+
+    page.goto(f"/agents/{running.host.agents.list().items[0].id}")
+    expect(page.locator("#llm-proof")).to_contain_text(re.compile("Chats.*tokens/s", re.DOTALL))
+    page.goto("/models")
+    page.get_by_label(f"When a newer revision of {name} appears").select_option("tell")
+    page.get_by_role("button", name=re.compile("^Save.*newer")).click()
+    expect(page.get_by_label(f"When a newer revision of {name} appears")).to_have_value("tell")
+    assert isinstance(running.host.installs.list().items[0].when, WhenUpdated)
+    expect(page.get_by_role("button", name="Clean up")).to_be_disabled()
+    expect(page.get_by_text("Nothing to free")).to_be_visible()
+
+
+def test_an_install_in_a_nightly_window(page: Page, running: Site, world: World) -> None:
+    """What is wrong is said beside its field, and what was typed stays."""
+    ollama = running.host.providers.create("Workshop", "ollama", {"endpoint": world.ollama.url})
+    page.goto(f"/models?q=skiff&open=huggingface:{SKIFF}")
+    page.get_by_label("Install on").select_option(ollama.id)
+    page.get_by_role("button", name="See the plan first").click()
+    expect(page.get_by_label("Time zone")).to_be_hidden()
+    page.get_by_label("In a nightly window").check()
+    expect(page.get_by_label("Time zone")).to_have_value("UTC")
+    begin = (datetime.now(UTC) + timedelta(hours=3)).strftime("%H:%M")
+    page.get_by_label("From", exact=True).fill("")
+    page.get_by_label("To", exact=True).fill(begin)
+    page.get_by_label("Mon").check()
+    page.get_by_role("button", name="Install", exact=True).click()
+    expect(page.locator("#when-from-error")).to_contain_text("Give a time")
+    expect(page.get_by_label("To", exact=True)).to_have_value(begin)
+    expect(page.get_by_label("Mon")).to_be_checked()
+    page.get_by_label("Mon").uncheck()
+    page.get_by_label("From", exact=True).fill(begin)
+    page.get_by_role("button", name="Install", exact=True).click()
+    expect(page.locator("#when-to-error")).to_be_visible()
+    page.get_by_label("To", exact=True).fill((datetime.now(UTC) + timedelta(hours=5)).strftime("%H:%M"))
+    page.get_by_role("button", name="Install", exact=True).click()
+    expect(page).to_have_url(re.compile("/installs$"))
+    row = page.locator(".install-row")
+    expect(row).to_contain_text(f"between {begin} and")
+    expect(row).to_contain_text(re.compile("starts in [23] h"))
+    expect(page.locator("figure.night svg")).to_have_attribute("aria-label", re.compile(f"between {begin} and"))
+    row.get_by_role("button", name="Start now").click()
+    expect(page.locator("#section-scheduled")).to_have_count(0)
+    row.get_by_role("link", name=SKIFF).click()
+    expect(page.locator(".timeline")).to_contain_text("Asked for")
+
+
+def test_the_queue_and_a_click_that_comes_too_late(page: Page, running: Site, world: World) -> None:
+    world.hub.cdn.faults.append(Fault(times=None, bytes_per_second=200_000))
+    ollama = running.host.providers.create("Workshop", "ollama", {"endpoint": world.ollama.url})
+    asked = [
+        running.host.installs.request("huggingface", SKIFF, target=ollama.id, quantization=label)[0].id
+        for label in ("Q2_K", "Q4_K_M", "Q5_K_M", "Q8_0")
+    ]
+
+    def queue() -> list[str]:
+        return [item.id for item in running.host.installs.queue()]
+
+    page.goto("/installs")
+    assert queue() == asked[1:]
+    page.locator(f"#install-{asked[3]}").get_by_role("button", name="Move up").click()
+    assert queue() == [asked[1], asked[3], asked[2]]
+    page.locator(f"#install-{asked[1]}").get_by_role("button", name="Move down").click()
+    assert queue() == [asked[3], asked[1], asked[2]]
+    page.locator(f"#install-{asked[2]}").get_by_role("button", name="Move to the front").click()
+    assert queue() == [asked[2], asked[3], asked[1]]
+    running.host.installs.pause(asked[1])
+    page.locator(f"#install-{asked[1]}").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_contain_text("changed")
+    expect(page.locator(f"#install-{asked[1]}")).to_contain_text("Paused")
+    assert running.host.installs.get(asked[1]).state == "paused", "the page was out of date, so nothing was done"
+    for id in asked:
+        running.host.installs.cancel(id)
 
 
 def test_hugging_face_search_use_test_save_and_chat(page: Page, running: Site) -> None:
@@ -156,12 +232,12 @@ def test_settings_keep_what_was_typed_beside_its_error(page: Page, running: Site
     page.goto("/settings")
     zone = page.get_by_label("Time zone")
     zone.fill("Middle/Earth")
-    page.get_by_label("Installs at the same time").fill("5")
+    page.get_by_label("Installs at the same time", exact=True).fill("5")
     page.get_by_role("button", name="Save").click()
     expect(zone).to_have_value("Middle/Earth")
     expect(zone).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#timeZone-error")).to_contain_text("Europe/Berlin")
-    expect(page.get_by_label("Installs at the same time")).to_have_value("5")
+    expect(page.get_by_label("Installs at the same time", exact=True)).to_have_value("5")
     assert running.host.preferences.current.parallel_installs == 3
     zone.fill("Europe/Berlin")
     page.get_by_label(re.compile("^From")).fill("22:30")

@@ -45,6 +45,7 @@ class Script:
     happened: threading.Event = field(default_factory=threading.Event)
     event: bytes = b""
     chat_status: int = 200
+    move_status: int = 200
 
 
 @contextmanager
@@ -76,6 +77,10 @@ def live() -> Iterator[tuple[str, Script]]:
                 if self.path.endswith("/stop"):
                     script.go.set()
                 self._answer(204, b"", "text/plain")
+            elif self.path.endswith("/move"):
+                problem = '<div id="install-problem"><p class="notice">It has moved.</p></div>'
+                html = f'<div id="install-sections"></div>{problem if script.move_status != 200 else ""}'
+                self._answer(script.move_status, html.encode(), "text/html; charset=utf-8")
             else:
                 self._fragment("row", {"id": "i1", "state": "paused"})
 

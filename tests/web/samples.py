@@ -223,9 +223,15 @@ INSTALLS = (
             code="engine", message="The engine cannot load it.", hint="Try another file of this model."
         ),
     ),
-    install("i8", state="paused", reason="paused", completed=10_000_000),
+    install("i8", state="paused", completed=10_000_000),
     install("i13", state="cancelled", finished_at=NOW - timedelta(days=3)),
-    install("i14", state="scheduled", when=WEEKEND, starts_at=NOW + timedelta(days=3)),
+    install(
+        "i14",
+        state="scheduled",
+        reason="Its window has ended; it goes on in the next one",
+        when=WEEKEND,
+        starts_at=NOW + timedelta(days=3),
+    ),
 )
 WAITING = tuple(
     install(
@@ -235,7 +241,7 @@ WAITING = tuple(
         completed=800_000_000,
         error=InstallFailure(code=reason, message="The service said no.", hint=None),
     )
-    for index, reason in enumerate(("quiet hours", "window", "disk", "sign-in", "network", "target", "the tide"))
+    for index, reason in enumerate(("disk", "sign-in", "network", "target", "the tide"))
 )
 QUIET = QuietHours(from_="22:00", to="07:30")
 TIMELINE = (

@@ -136,6 +136,48 @@ def test_a_row_changes_in_place(page: Page, server: tuple[str, Script]) -> None:
     assert script.asked[-1] == ("POST", "/installs/i1/pause", "generation=1&fragment=row")
 
 
+def drag(page: Page, row: str, onto: str, side: float) -> None:
+    """Hold a row by its facts and let go over another: `side` is 0 for its upper edge, 1 for its lower one."""
+    page.locator(row).scroll_into_view_if_needed()
+    held, over = page.locator(f"{row} .facts").bounding_box(), page.locator(onto).bounding_box()
+    assert held is not None
+    assert over is not None
+    page.mouse.move(held["x"] + 300, held["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(held["x"] + 300, held["y"] + 12)
+    page.mouse.move(over["x"] + 300, over["y"] + 3 + side * (over["height"] - 6), steps=6)
+    page.mouse.up()
+
+
+def test_the_queue_by_drag(page: Page, server: tuple[str, Script]) -> None:
+    """A row moves before another; to the end, the others move before it."""
+    origin, script = server
+    page.set_viewport_size({"width": 1200, "height": 1600})
+    page.goto(f"{origin}/installs")
+    with page.expect_response(lambda response: response.url.endswith("/installs/i10/move")):
+        drag(page, "#install-i10", "#install-i4", 0)
+    assert script.asked[-1] == ("POST", "/installs/i10/move", "before=i4&generation=1&fragment=sections")
+    page.goto(f"{origin}/installs")
+    with page.expect_response(lambda response: response.url.endswith("/installs/i10/move")):
+        drag(page, "#install-i4", "#install-i10", 1)
+    assert [asked for asked in script.asked if asked[0] == "POST"][1:] == [
+        ("POST", "/installs/i9/move", "before=i4&generation=7&fragment=sections"),
+        ("POST", "/installs/i10/move", "before=i4&generation=1&fragment=sections"),
+    ]
+
+
+def test_a_click_that_is_refused_says_why(page: Page, server: tuple[str, Script]) -> None:
+    origin, script = server
+    script.move_status = 409
+    page.goto(f"{origin}/installs")
+    button = page.locator("#install-i9").get_by_role("button", name="Move up")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#install-problem")).to_have_text("It has moved.")
+    expect(button).to_be_focused()
+    assert script.asked[-1][2] == "before=i4&generation=7&fragment=sections"
+
+
 def test_events_refresh_what_they_are_about_and_are_spoken(page: Page, server: tuple[str, Script]) -> None:
     origin, script = server
     page.goto(f"{origin}/installs")

@@ -15,7 +15,7 @@ from moorage.models import When, WhenWindow
 from moorage_web.current import host
 
 pages = Blueprint("plans", __name__)
-FIELDS = {"at": "at", "from": "from", "to": "to", "days": "days", "timeZone": "zone", "zone": "zone"}
+FIELDS = {"at": "at", "from": "from", "to": "to", "days": "days", "timeZone": "zone"}
 WORDS = {"from": "Give a time, such as 01:00.", "to": "Give a time, such as 06:00.", "days": "Choose days of the week."}
 
 
@@ -58,25 +58,19 @@ def _when() -> When:
 
 
 def _window() -> WhenWindow:
+    """A nightly window; what it means is checked by the service."""
     form = request.form
-    zone = form.get("zone", "").strip() or None
-    wrong = []
-    if zone is not None:
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):  # not found, no name at all, a directory such as Europe
-            wrong.append(FieldError("zone", "Give the name of a time zone, such as Europe/Berlin or UTC."))
-    values = {"from": form.get("from", ""), "to": form.get("to", ""), "days": form.getlist("days"), "timeZone": zone}
-    if values["from"] and values["from"] == values["to"]:
-        wrong.append(FieldError("to", "Give another time than the one at which it begins."))
+    values = {
+        "from": form.get("from", ""),
+        "to": form.get("to", ""),
+        "days": form.getlist("days"),
+        "timeZone": form.get("zone", "").strip() or None,
+    }
     try:
-        made = WhenWindow.model_validate({"window": values})
+        return WhenWindow.model_validate({"window": values})
     except ValidationError as error:
-        names = dict.fromkeys(FIELDS.get(str(item["loc"][1]), "when") for item in error.errors())
-        raise _wrong([*wrong, *(FieldError(name, WORDS.get(name, "This is not valid.")) for name in names)]) from None
-    if wrong:
-        raise _wrong(wrong)
-    return made
+        names = dict.fromkeys(str(item["loc"][1]) for item in error.errors())
+        raise _wrong([FieldError(name, WORDS[name]) for name in names]) from None
 
 
 def _wrong(errors: list[FieldError]) -> InvalidInput:

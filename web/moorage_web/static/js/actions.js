@@ -5,19 +5,20 @@ document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.dataset.fragmentForm) return;
   event.preventDefault();
+  if (form.ariaBusy) return;
   const button = event.submitter;
   const { fragmentForm, fragment, follow } = form.dataset;
   const label = button?.textContent;
   const body = new URLSearchParams(new FormData(form, button));
   body.set("fragment", fragment ?? "row");
-  if (button) button.disabled = true;
+  form.ariaBusy = "true"; // a disabled button would lose the focus
   try {
     await send(form.action, body, fragmentForm);
     if (follow) focusIn(document.getElementById(follow), label);
   } catch {
     location.reload();
   } finally {
-    if (button) button.disabled = false;
+    form.ariaBusy = null;
   }
 });
 
