@@ -157,7 +157,7 @@ class Line:
 @dataclass
 class Ledger:
     lines: dict[str, Line] = field(default_factory=dict)
-    removed: set[str] = field(default_factory=set)
+    removed: dict[str, Line] = field(default_factory=dict)
     in_doubt: set[tuple[str, str]] = field(default_factory=set)  # model and target of requests that were cut off
     installed: set[tuple[str, str]] = field(default_factory=set)  # model and target, ever
     phases: Counter[str] = field(default_factory=Counter)  # in which runs were seen
@@ -175,8 +175,7 @@ class Ledger:
         for line in list(self.lines.values()):
             if line.id not in listed:
                 assert line.perhaps_removed, f"{line.id} is lost"
-                self.removed.add(line.id)
-                del self.lines[line.id]
+                self.removed[line.id] = self.lines.pop(line.id)
         for id, install in listed.items():
             assert id not in self.removed, f"{id} has come back"
             if id not in self.lines:
@@ -285,8 +284,7 @@ class Person:
         if answer.status_code == 409:  # it had moved on by itself
             line.held, line.perhaps_removed = before, False
         elif action == "remove":
-            self._ledger.removed.add(line.id)
-            del self._ledger.lines[line.id]
+            self._ledger.removed[line.id] = self._ledger.lines.pop(line.id)
         elif answer.json()["state"] in HELD:
             line.held = answer.json()["state"]
 
@@ -388,7 +386,7 @@ class Voyage:
             time.sleep(seconds)
 
     def arrive(self, seconds: float) -> None:
-        """The last life: everything that should be installed is, in time, and nothing else is left."""
+        """The last life: everything that should be installed is, in time, and is right."""
         self.life += 1
         self.harbour.pace.speed = self.harbour.ollama.pulls.speed = None
         with starting(self.home, self.harbour.environment) as running, self.open(running) as client:
@@ -431,23 +429,29 @@ class Voyage:
         return max(0, weights.position - kept) if (partial / f"{weights.sha256}.part").exists() else 0
 
     def _all_right(self, installs: list[dict[str, Any]]) -> None:
-        """What is installed is there and right, and nothing is left of what was cancelled or cut off."""
         assert {item["state"] for item in installs} <= {"installed", "cancelled"}, installs
-        everything = {line for line in self.home.rglob("*") if line.is_file()}
-        here = {path.name: path for path in everything if path.suffix == ".gguf"}
-        served = self.harbour.served()
+        here, served = self._models_here(), self.harbour.served()
         for item in installs:
             if item["state"] == "installed":
                 weights = self.harbour.weights[item["model"]]
                 assert item["completed"] == item["total"] >= weights.size
                 assert item["target"] != "builtin" or sha256_of(here[file_of(item["model"])]) == weights.sha256
                 assert item["target"] == "builtin" or item["model"] in served
+
+    def _models_here(self) -> dict[str, Path]:
+        """The built-in engine's files by their names."""
+        return {path.name: path for path in (self.home / "plugins").rglob("*.gguf")}
+
+    def check_that_nothing_is_left(self) -> None:
+        """No file and no model of what was cancelled or cut off."""
         # What was installed once may stay when its record is removed from the history.
         wanted = {model for model, target in self.ledger.installed if target == "builtin"}
         hashes = {self.harbour.weights[model].sha256 for model in wanted}
+        everything = [path for path in self.home.rglob("*") if path.is_file()]
+        elsewhere = {model for model, target in self.ledger.installed if target != "builtin"}
         left = [
-            *(f"the built-in engine has {name}" for name in set(here) - {file_of(model) for model in wanted}),
-            *(f"the server has {model}" for model in served - {model for model, _ in self.ledger.installed}),
+            *(f"the built-in engine has {name}" for name in set(self._models_here()) - set(map(file_of, wanted))),
+            *(f"the server has {model}" for model in self.harbour.served() - elsewhere),
             *(f"blob {path.name}" for path in everything if path.parent.name == "blobs" and path.name not in hashes),
             *(path.name for path in everything if path.parent.name == "partial" or ".tmp" in path.name),
             *(str(path) for path in self.home.rglob(".new-*")),
@@ -459,7 +463,7 @@ class Voyage:
         text = " ".join(left)
         return [
             line
-            for line in self.ledger.lines.values()
+            for line in [*self.ledger.lines.values(), *self.ledger.removed.values()]
             if any(word in text for word in (self.harbour.weights[line.model].sha256, file_of(line.model), line.model))
         ]
 

@@ -43,7 +43,7 @@ def test_kills_under_installs(tmp_path: Path, soak: bool) -> None:
         # Much less than that at this speed: what came since the last sync, and what was on its way.
         assert max(voyage.log.lost) <= SPEED * (SYNCED + 2)
         assert again / kills <= SPEED * 2
-        assert voyage.ledger.installed
+        voyage.check_that_nothing_is_left()
 
 
 @pytest.mark.crash
@@ -68,6 +68,7 @@ def test_kills_while_it_starts(tmp_path: Path) -> None:
                 else:
                     time.sleep(chance.uniform(0.2, 1.2) * voyage.log.ready[0])
         voyage.arrive(60)
+        voyage.check_that_nothing_is_left()
         states = {id: voyage.ledger.lines[id] for id in ids}
         assert all(states[id].attempt >= came_up + 2 for id in (ids[0], ids[3])), "each life is an attempt"
         assert states[ids[2]].held == "cancelled"
@@ -98,7 +99,8 @@ def test_kills_in_each_phase_on_a_server(tmp_path: Path, phase: str) -> None:
                 time.sleep(voyage.chance.uniform(0.0, 0.3))
         pulls.manifest_silence = pulls.verify_silence = chats.manner.first_silence = 0.0
         pulls.faults = []
-        voyage.arrive(30)
+        voyage.arrive(60)
+        voyage.check_that_nothing_is_left()
         assert voyage.ledger.lines[id].attempt == 4
 
 
