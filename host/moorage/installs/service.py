@@ -360,9 +360,9 @@ class Installs:
         where = place(install.when, now)
         if where.starts_at is not None:
             if due < now and where.starts_at > due:
-                said = f"Its window of {due:%Y-%m-%d %H:%M} UTC was missed: Moorage was off."
+                reason = f"Its window of {due:%Y-%m-%d %H:%M} UTC was missed: Moorage was off"
                 install = self._queue.change(
-                    install.id, allowed=("scheduled",), said=said, reason=said, starts_at=where.starts_at
+                    install.id, allowed=("scheduled",), said=f"{reason}.", reason=reason, starts_at=where.starts_at
                 )
             self._set_timer(install)
             return

@@ -75,7 +75,7 @@ def sentence(before: Install | None, after: Install) -> str | None:
         case "queued":
             return f"Back in the queue: {after.reason}." if after.reason else "Back in the queue."
         case "scheduled":
-            return after.reason or "Waits for its time."
+            return f"{after.reason}." if after.reason else "Waits for its time."
         case "waiting":
             return f"Waits ({after.reason}): {problem}" if problem else f"Waits: {after.reason}."
         case "installed":
