@@ -23,13 +23,16 @@ from moorage_ollama.upload import Blob, Upload, unreadable
 PIECE = 1024 * 1024
 _STEPS = (  # what the server says while it makes the model, by how it begins
     ("parsing", "The server reads the file."),
-    ("using existing layer", "The server takes the weights over as they are."),
+    ("reading", "The server reads the file."),
     ("using autodetected template", "The server knows the chat template."),
+    ("using", "The server takes over what it has as it is."),
     ("creating", "The server writes the parts of the model."),
     ("converting", "The server converts the file."),
     ("merging", "The server joins the parts."),
     ("quantizing", "The server quantises the model."),
+    ("verifying", "The server checks what it has made."),
     ("writing manifest", "The server adds the model to its list."),
+    ("writing", "The server writes the parts of the model."),
     ("success", "The server has the model."),
 )
 
@@ -114,7 +117,7 @@ def _create(
             text = error_of(line)
             if text is not None:
                 raise import_error(text, plan.name)
-            yield _shown(plan, _step(line))
+            yield _shown(plan, step_of(line))
             if line.get("status") == "success":
                 return
     raise Interrupted(
@@ -139,6 +142,7 @@ def _handed(done: int, total: int) -> str:
     return f"{done / unit:.1f} of {total / unit:.1f} {word} handed over to the server ({share} %)."
 
 
-def _step(line: dict[str, Any]) -> str | None:
+def step_of(line: dict[str, Any]) -> str | None:
+    """What the server is doing, in our words; None for what is not known."""
     status = str(line.get("status") or "")
     return next((words for start, words in _STEPS if status.startswith(start)), None)

@@ -70,6 +70,8 @@ def _import(request: InstallRequest, version: Callable[[], str]) -> tuple[list[P
         problems += [problem] if problem else []
         notes += ["Some versions of Ollama join the parts, which takes the space once more while they do."]
         notes += [note] if note else []
+    if any(other.role == "projector" for other in request.model.files):
+        notes.append("Its projector is not brought along, so the model will take no pictures there.")
     return problems, notes
 
 

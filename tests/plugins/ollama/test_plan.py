@@ -181,6 +181,13 @@ def test_an_import_needs_room_here_and_on_this_machine_twice(endpoint: str, here
     assert (plan.note or "").startswith("Takes its space twice for a while: ")
 
 
+def test_a_model_that_could_see_is_said_to_come_without_its_eyes() -> None:
+    """A pull brings the projector along by itself; an import brings the one file."""
+    model = model_detail("org/m", ONE, model_file("mmproj-m.gguf", role="projector"))
+    assert "projector" in (planned(model, ONE, road="import").note or "")
+    assert planned(model, ONE).note is None
+
+
 def test_a_pull_needs_nothing_that_is_here() -> None:
     assert planned(model_detail("org/m", ONE), ONE, already_here=300).already_here == 0
 
