@@ -199,7 +199,9 @@ def test_models(moorage: Commands) -> None:
 
 def test_a_plan_does_nothing(moorage: Commands) -> None:
     planned = moorage("install", REAL, "--plan", "--target", "builtin")
-    assert planned.out.startswith("Download into the built-in engine: ")
+    assert planned.out.startswith("Download, then import into the built-in engine: ")
+    assert "\nDisk: " in planned.out
+    assert "\nLicence: " in planned.out
     assert moorage.json("installs") == []
     gated = moorage("install", "northwind/Breeze-1B-GGUF", "--plan", "--target", "builtin", ok=False)
     assert gated.code == 3
@@ -223,11 +225,52 @@ def test_installs_are_steered(moorage: Commands, world: World) -> None:
         assert [item["id"] for item in moorage.json("installs", "list", "--state", "cancelled")] == [id]
         assert moorage.json("installs", "list", "--state", "running") == []
         assert moorage.json("installs", "retry", id)["state"] in ("queued", "running")
+        story = moorage("installs", "show", id).out
+        assert "Paused." in story
+        assert "Cancelled." in story
         moorage("installs", "cancel", id)
         ended = moorage("installs", "watch", id, ok=False)
         assert ended.code == 3, "watching what did not get installed"
         moorage("installs", "remove", id)
         assert moorage.json("installs") == []
+
+
+def test_installs_for_later(moorage: Commands, world: World) -> None:
+    asked = ("install", REAL, "--target", "builtin")
+    alone = moorage(*asked, "--window", "01:00-01:01", "--days", "mon,Tuesday", "--time-zone", "Europe/Berlin")
+    assert "scheduled" in alone.out
+    assert "starts " in alone.out
+    assert "moorage serve" in alone.err, "nobody is there at that time"
+    install = moorage.json("installs")[0]
+    assert install["when"]["window"] == {
+        "from": "01:00",
+        "to": "01:01",
+        "days": ["mon", "tue"],
+        "timeZone": "Europe/Berlin",
+    }
+    moorage("installs", "cancel", install["id"])
+    with serving(moorage.home, moorage.env):
+        later = moorage.json(*asked, "--at", "2099-05-21T01:00:00Z")
+        assert (later["state"], later["startsAt"]) == ("scheduled", "2099-05-21T01:00:00.000Z")
+        assert moorage(*asked, "--at", "2001-01-01", ok=False).code == 2
+        started = moorage.json("installs", "start", later["id"])
+        assert started["state"] in ("queued", "running")
+        assert moorage("installs", "watch").code == 0
+        watched = moorage(*asked, "--on-update", "tell")
+        assert "will be shown" in watched.out
+
+
+def test_the_disk(moorage: Commands, world: World) -> None:
+    world.hub.cdn.faults.append(Fault(times=None, end_after=1_000_000))
+    with serving(moorage.home, moorage.env):
+        id = moorage.json("install", REAL, "--target", "builtin", "--no-watch")["id"]
+        moorage("installs", "pause", id)
+        held = moorage.json("disk")
+        assert all(file["installs"] == [id] for file in held["files"])
+        assert "0 B were freed" in moorage("disk", "clean").out
+        assert "settings, conversations" in moorage("disk").out
+        moorage("installs", "cancel", id)
+        assert moorage.json("disk")["files"] == []
 
 
 def test_an_install_that_fails_exits_3(moorage: Commands, world: World) -> None:

@@ -49,7 +49,9 @@ def test_a_target_by_name_and_a_plan_in_words(moorage: Commands, world: World) -
         "providers", "add", "ollama", "--name", "Workshop server", "--set", f"endpoint={world.ollama.url}"
     )
     planned = moorage("install", REAL, "--target", "Workshop server", "--plan")
-    assert planned.out.startswith("Workshop server pulls it by itself: ")
+    assert planned.out.startswith("Download, then import into Workshop server: "), "Ollama does not know this mirror"
+    pulled = moorage("install", REAL, "--target", "Workshop server", "--plan", "--road", "pull")
+    assert pulled.out.startswith("Workshop server pulls it by itself: ")
     done = moorage.json("install", REAL, "--target", "workshop-server", "--no-watch")
     assert done["target"] == made["id"]
 

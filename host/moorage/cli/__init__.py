@@ -17,6 +17,7 @@ from moorage.errors import MoorageError
 COMMANDS = {
     "agents": "Agents: list, create, remove.",
     "chat": "Talk to an agent.",
+    "disk": "What the data directory holds; remove what nothing needs.",
     "doctor": "Check this installation and what it can reach.",
     "install": "Install a model on this machine or an Ollama server.",
     "installs": "What is being installed, and what was.",

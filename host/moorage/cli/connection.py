@@ -37,10 +37,11 @@ class ApiFailed(MoorageError):
 
 
 class Api:
-    """Calls of the HTTP API: JSON in, JSON out."""
+    """Calls of the HTTP API: JSON in, JSON out. `serving` tells whether a server answers, which lives on."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, serving: bool) -> None:
         self._client = client
+        self.serving = serving
 
     def get(self, path: str, **params: Any) -> Any:
         return self._call("GET", path, params={key: value for key, value in params.items() if value is not None})
@@ -99,7 +100,7 @@ def connect(home: Path | None) -> Iterator[Api]:
     if holder is not None and holder.url:
         token = os.environ.get("MOORAGE_TOKEN")
         with api_client(holder.url, token=token) as client:
-            yield Api(client)
+            yield Api(client, serving=True)
         return
     from moorage.cli.application import load_application
     from moorage.host import Host
@@ -108,7 +109,7 @@ def connect(home: Path | None) -> Iterator[Api]:
     with Host.open(settings.model_copy(update={"password": None, "password_file": None})) as host:
         app = load_application(host, EMBEDDED_PORT)
         with api_client(app=app) as client:
-            yield Api(client)
+            yield Api(client, serving=False)
 
 
 class Noun(click.Group):

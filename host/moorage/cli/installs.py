@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from moorage.cli.connection import Api, Noun, Output, api_command
-from moorage.cli.progress import EXIT, watch
-from moorage.cli.tables import size, table
+from moorage.cli.progress import EXIT, watch_all
+from moorage.cli.tables import duration, moment, size, table
 
 
 @click.group(cls=Noun)
@@ -25,14 +25,35 @@ def list_installs(state: tuple[str, ...] = (), *, api: Api, out: Output) -> None
     out.show(api.all("/api/installs", "installs", state=list(state) or None), _rows)
 
 
-@command.command("watch")
+@command.command("show")
 @click.argument("id")
 @api_command
-def watch_install(id: str, *, api: Api, out: Output) -> None:
-    """Stay with an install until it has ended."""
-    install = watch(api, out, api.get(f"/api/installs/{id}"))
-    out.show(install, _row)
-    sys.exit(EXIT.get(install["state"], 3))
+def show_install(id: str, *, api: Api, out: Output) -> None:
+    """One install, and what happened to it."""
+    install = api.get(f"/api/installs/{id}")
+    entries = api.get(f"/api/installs/{id}/timeline")["entries"]
+    out.show({**install, "timeline": entries}, _story)
+
+
+@command.command("watch")
+@click.argument("ids", nargs=-1)
+@api_command
+def watch_installs(ids: tuple[str, ...], *, api: Api, out: Output) -> None:
+    """Stay with installs until they have ended: with those that are named, else with all that run or wait."""
+    states = ["running", "queued", "waiting"]
+    found = [api.get(f"/api/installs/{id}") for id in ids] or api.all("/api/installs", "installs", state=states)
+    installs = watch_all(api, out, found)
+    out.show(installs[0] if len(ids) == 1 else installs, lambda value: _rows(value if len(ids) != 1 else [value]))
+    sys.exit(max((EXIT.get(install["state"], 3) for install in installs), default=0))
+
+
+@command.command("move")
+@click.argument("id")
+@click.option("--before", help="The id of the queued install to go before. [to the front]")
+@api_command
+def move(id: str, before: str | None, *, api: Api, out: Output) -> None:
+    """Change the order of the queue."""
+    out.show(api.post(f"/api/installs/{id}/move", {"before": before} if before else {"to": "front"}), _row)
 
 
 def _action(name: str, text: str) -> None:
@@ -45,6 +66,7 @@ def _action(name: str, text: str) -> None:
 
 _action("pause", "Pause an install; what was fetched is kept.")
 _action("resume", "Go on with a paused or waiting install.")
+_action("start", "Begin a scheduled install now.")
 _action("cancel", "Stop an install and remove what was fetched.")
 _action("retry", "Try a failed or cancelled install again, with the same file.")
 
@@ -60,23 +82,46 @@ def remove(id: str, *, api: Api, out: Output) -> None:
 
 def _rows(installs: Any) -> Any:
     return table(
-        ("id", "model", "file", "target", "state", "done", "of"),
+        ("id", "model", "file", "target", "state", "done", "of", "speed", "left"),
         (
             (
                 item["id"],
                 item["model"],
                 item["file"],
                 item["target"],
-                item["phase"] or item["reason"] or item["state"],
+                _state(item),
                 size(item["completed"]),
                 size(item["total"]),
+                f"{size(item['bytesPerSecond'])}/s" if item["bytesPerSecond"] else "",
+                duration(item["secondsLeft"]),
             )
             for item in installs
         ),
-        right=("done", "of"),
+        right=("done", "of", "speed", "left"),
         empty="No installs yet. Start one: moorage install MODEL",
     )
 
 
+def _state(item: Any) -> str:
+    if item["state"] == "scheduled":
+        return f"scheduled, {moment(item['startsAt'])}"
+    if item["update"]:
+        return f"{item['state']}, a newer revision is there"
+    return str(item["phase"] or item["reason"] or item["state"])
+
+
 def _row(install: Any) -> Any:
     return _rows([install])
+
+
+def _story(install: Any) -> str:
+    of = f" of {size(install['total'])}" if install["total"] else ""
+    lines = [
+        f"{install['model']}, {install['file']}, onto {install['target']}: {_state(install)}",
+        f"{size(install['completed'])}{of}, attempt {install['attempt']}, asked for by {install['askedBy']}",
+    ]
+    problem = install["error"] or install["warning"]
+    if problem:
+        lines.append(f"{problem['message']} {problem['hint'] or ''}".rstrip())
+    lines += [f"{moment(entry['at'])}  {entry['text']}" for entry in install["timeline"]]
+    return "\n".join(lines)

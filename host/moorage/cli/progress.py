@@ -1,4 +1,4 @@
-"""Watching an install until it ends, with a progress bar on a terminal."""
+"""Watching installs until they end, with a bar for each on a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ EXIT = {"installed": 0, "scheduled": 0}  # of a command that watched; in every o
 
 
 def watch(api: Api, out: Output, install: Any) -> Any:
-    """Poll until the install has ended or waits for a person; the last record."""
+    """Stay with one; its last record."""
+    return watch_all(api, out, [install])[0]
+
+
+def watch_all(api: Api, out: Output, installs: list[Any]) -> list[Any]:
+    """Poll until each has ended, or waits for a person or a later time; their last records."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -23,14 +28,19 @@ def watch(api: Api, out: Output, install: Any) -> Any:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
+    latest = {install["id"]: install for install in installs}
     with Progress(*columns, console=out.errors, disable=out.as_json, transient=True) as progress:
-        task = progress.add_task(install["model"], total=install["total"])
-        while not settled(install):
+        tasks = {id: progress.add_task(install["model"], total=install["total"]) for id, install in latest.items()}
+        while not all(settled(install) for install in latest.values()):
             time.sleep(POLL_SECONDS)
-            install = api.get(f"/api/installs/{install['id']}")
-            words = install["phase"] or install["state"]
-            progress.update(task, description=words, completed=install["completed"], total=install["total"])
-    return install
+            for id, before in latest.items():
+                if settled(before):
+                    continue
+                install = latest[id] = api.get(f"/api/installs/{id}")
+                words = install["phase"] or install["reason"] or install["state"]
+                name = f"{install['model']}: {words}" if len(latest) > 1 else words
+                progress.update(tasks[id], description=name, completed=install["completed"], total=install["total"])
+    return list(latest.values())
 
 
 def settled(install: Any) -> bool:
