@@ -320,9 +320,10 @@ def test_a_server_that_takes_nothing_for_too_long(server: FakeOllama, context: P
     assert server.store.find(NAME) is not None
 
 
-def test_a_server_that_restarts_in_between(server: FakeOllama, three: Driver) -> None:
+def test_a_server_that_restarts_in_between(server: FakeOllama, context: PluginContext) -> None:
     """It is gone for a moment, and what it had of the import with it."""
-    steps = three.steps()
+    plugin = OllamaPlugin(dataclasses.replace(QUICK, waits=(0.25, 0.5, 1.0, 2.0, 4.0)))
+    steps = Driver(server.url, plugin, context, THREE).steps()
     server.blobs.upload_speed = 2_000_000
     while len(server.store.blobs) < 2:
         next(steps)
