@@ -403,6 +403,9 @@ class Voyage:
                 installs = all_installs(client)
                 self.ledger.check(installs, self.life)
             self._all_right(installs)
+            until = time.monotonic() + 5  # what has ended is tidied up after that is told
+            while self.left() and time.monotonic() < until:
+                time.sleep(0.1)
         assert not [line for line in running.err if "Traceback" in line], running.err
 
     def _resumes(self, client: httpx.Client, started: float, answers: float, seconds: float) -> None:
@@ -443,20 +446,23 @@ class Voyage:
         return {path.name: path for path in (self.home / "plugins").rglob("*.gguf")}
 
     def check_that_nothing_is_left(self) -> None:
-        """No file and no model of what was cancelled or cut off."""
+        left = self.left()
+        assert not left, "\n".join([*left, *map(str, self._about(left))])
+
+    def left(self) -> list[str]:
+        """Files and models of what was cancelled or cut off."""
         # What was installed once may stay when its record is removed from the history.
         wanted = {model for model, target in self.ledger.installed if target == "builtin"}
         hashes = {self.harbour.weights[model].sha256 for model in wanted}
         everything = [path for path in self.home.rglob("*") if path.is_file()]
         elsewhere = {model for model, target in self.ledger.installed if target != "builtin"}
-        left = [
+        return [
             *(f"the built-in engine has {name}" for name in set(self._models_here()) - set(map(file_of, wanted))),
             *(f"the server has {model}" for model in self.harbour.served() - elsewhere),
             *(f"blob {path.name}" for path in everything if path.parent.name == "blobs" and path.name not in hashes),
             *(path.name for path in everything if path.parent.name == "partial" or ".tmp" in path.name),
             *(str(path) for path in self.home.rglob(".new-*")),
         ]
-        assert not left, "\n".join([*left, *map(str, self._about(left))])
 
     def _about(self, left: list[str]) -> list[Line]:
         """What is known of the installs whose files were left."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.api import Api
@@ -72,6 +75,37 @@ def test_kills_while_it_starts(tmp_path: Path) -> None:
         states = {id: voyage.ledger.lines[id] for id in ids}
         assert all(states[id].attempt >= came_up + 2 for id in (ids[0], ids[3])), "each life is an attempt"
         assert states[ids[2]].held == "cancelled"
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(600)
+@pytest.mark.xfail(reason="nobody finishes a cancel that a kill has cut off", strict=False)
+def test_kills_in_the_middle_of_a_cancel(tmp_path: Path, soak: bool) -> None:
+    """The record says cancelled before the files are gone: whoever comes next has to finish that."""
+    with harbour(SPEED) as places:
+        voyage = Voyage(tmp_path / "home", places, 19, sizes=(4 * MB, 4 * MB))
+        for _ in range(60 if soak else 8):
+            with voyage.living() as running, voyage.open(running) as client:
+                voyage.ledger.check(all_installs(client), voyage.life)
+                id = next((item["id"] for item in all_installs(client) if item["state"] in ("queued", "running")), None)
+                id = id or voyage.ask(client, places.boat(4 * MB), ("builtin", None))
+                until = time.monotonic() + 20
+                while not (install := client.get(f"/api/installs/{id}").json())["completed"]:
+                    assert time.monotonic() < until, install
+                    time.sleep(0.01)
+
+                def cancel(path: str = f"/api/installs/{id}/cancel", client: httpx.Client = client) -> None:
+                    with suppress(httpx.TransportError):
+                        client.post(path)
+
+                voyage.ledger.lines[id].cancels += 1
+                cancelling = threading.Thread(target=cancel, name="cancel")
+                cancelling.start()
+                time.sleep(voyage.chance.uniform(0.0, 0.04))
+                running.kill()
+                cancelling.join(10)
+        voyage.arrive(60)
+        voyage.check_that_nothing_is_left()
 
 
 @pytest.mark.crash
