@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -188,6 +189,38 @@ def shorten(part: Path, sidecar: Path) -> None:
     """A power cut: the file lost what was not synced, and the sidecar is ahead of it."""
     with part.open("r+b") as file:
         file.truncate(1000)
+
+
+@pytest.mark.parametrize(("change", "left"), [("shorten", 1000), ("none", SIZE // 4)])
+def test_row_2_it_goes_on_at_what_file_and_sidecar_agree_on(desk: Desk, change: str, left: int) -> None:
+    half(desk, "install-1")
+    partial = desk.directory / "partial"
+    if change == "shorten":
+        shorten(partial / f"{WHOLE.sha256}.part", partial / f"{WHOLE.sha256}.json")
+    else:
+        with (partial / f"{WHOLE.sha256}.part").open("ab") as file:
+            file.write(b"written, but not yet synced when the power went")
+    result = desk.run()
+    assert is_right(desk)
+    assert ranges(desk)[-1] == f"bytes={left}-"
+    assert result.messages == ""
+
+
+def test_a_disk_that_takes_a_little_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        def __init__(self, file: IO[bytes]) -> None:
+            self._file = file
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._file, name)
+
+        def write(self, data: memoryview) -> int:
+            return self._file.write(data[:7777])
+
+    real = os.fdopen
+    monkeypatch.setattr(os, "fdopen", lambda *args, **more: Slow(real(*args, **more)))
+    assert desk.run().messages == ""
+    assert is_right(desk)
 
 
 def forget(part: Path, sidecar: Path) -> None:
