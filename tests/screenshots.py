@@ -49,7 +49,7 @@ def take(browser: Browser, site: Site, pages: dict[str, str], folder: Path) -> N
 
 def fill(host: Host, places: World) -> dict[str, str]:
     """Things to look at, made through the services as a person would; the pages that show them."""
-    places.hub.cdn.faults.append(Fault(times=1, skip=1, bytes_per_second=8_000_000))
+    places.hub.cdn.faults.append(Fault(times=1, skip=1, bytes_per_second=2_000_000))
     ollama = host.providers.create("Workshop server", "ollama", {"endpoint": places.ollama.url})
     served = host.providers.create("Pilot at Hugging Face", "huggingface", {"model": SERVED, "routing": "fastest"})
     install, _ = host.installs.request("huggingface", REAL, target="builtin", asked_by="browser")

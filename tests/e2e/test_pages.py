@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from moorage.cli.application import load_application
+from moorage.server import free_port
 from tests.measures import LONGEST_LINE, SHIFT, SMALLEST_TARGET, STICKING_OUT, WIDER_THAN_THE_SCREEN
 from tests.screenshots import SKIFF, fill
 from tests.site import Site, site
@@ -131,6 +132,24 @@ def test_a_plan_with_what_is_wrong_in_it(
         wrong += faults(page, "the plan with an error", width, theme)
     context.close()
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_hub_that_cannot_be_reached_is_said_once(browser: Browser, places: World, tmp_path: Path) -> None:
+    """Before a search and during one; a command in a hint is shown as one."""
+    page = browser.new_page()
+    with site(
+        tmp_path / "home", {**places.environment, "HF_ENDPOINT": f"http://127.0.0.1:{free_port('127.0.0.1')}"}
+    ) as made:
+        said = page.locator(".notice-attention", has_text="huggingface")
+        page.goto(f"{made.url}/?q=skiff")
+        expect(said).to_have_count(1, timeout=20_000)
+        expect(said.locator("code")).to_have_text("make demo")
+        page.goto(made.url)
+        expect(said).to_have_count(1)
+        page.get_by_role("searchbox").fill("boat")
+        expect(said).to_contain_text("could not be searched", timeout=20_000)
+        expect(said).to_have_count(1)
+    page.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
