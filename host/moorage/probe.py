@@ -26,7 +26,7 @@ from moorage.plugins import Plugins
 
 PROMPT = "Reply with the single word: ready"
 COUNT = "Count from 1 to 20, with commas in between."  # long enough for a speed to mean something
-TOOL_PROMPT = "What is the weather in Paris? Use the tool to find out."
+TOOL_PROMPT = "Get the weather in Paris now: call the tool get_weather."
 TOOL = Tool(
     name="get_weather",
     description="Tells the present weather in a city.",

@@ -42,6 +42,8 @@ ASKS_THE_PERSON = {"gated": "sign-in", "disk-full": "disk"}  # problems of a pla
 # Between the tries of an install whose source or target is away: a night with a broken line should not end it.
 RETRY_SECONDS = (5.0, 15.0, 45.0, 120.0, 300.0) + 24 * (600.0,)
 LONGEST_WAIT = 600.0
+ROOM_SECONDS = 60.0  # between looks whether there is room on the disk again
+TARGET_FULL = "target-disk-full"  # a disk that cannot be seen from here: a person says when there is room again
 
 
 class Run:
@@ -231,6 +233,8 @@ class Run:
         if isinstance(error, AuthFailed | Gated):
             self._wait("sign-in", failure, **kept)
         elif isinstance(error, DiskFull):
+            if self._asks == "target":
+                failure = failure.model_copy(update={"code": TARGET_FULL})
             self._wait("disk", failure, **kept)
         elif error.retryable and failures <= len(RETRY_SECONDS):
             seconds = RETRY_SECONDS[failures - 1]
@@ -247,6 +251,8 @@ class Run:
             self.live.id, attempt=self.live.attempt, state="waiting", reason=reason, error=failure, **fields
         )
         self._events.publish("install.waiting", self.live.id, reason=reason, message=failure.message)
+        if reason == "disk" and failure.code != TARGET_FULL:
+            self._retry_later(self.live.id, ROOM_SECONDS)
 
     def _end_as_failed(self, failure: InstallFailure) -> None:
         self.live = self._queue.change(

@@ -17,7 +17,7 @@ from moorage.fetch import Downloader
 from moorage.installs.planner import Planner
 from moorage.installs.queue import InstallQueue
 from moorage.installs.rules import checked, place
-from moorage.installs.run import Run
+from moorage.installs.run import ROOM_SECONDS, TARGET_FULL, Run
 from moorage.installs.runner import ThreadRunner
 from moorage.installs.updates import Updates
 from moorage.models import (
@@ -39,7 +39,6 @@ CLOSE_SECONDS = 2.0  # a run that asks a slow service is left behind; its record
 STOP_SECONDS = 2.0
 FIRST_RETRY_SECONDS = 5.0  # after a start
 LATE_SECONDS = 60.0  # after its time: then it is said
-ROOM_SECONDS = 60.0  # between looks whether there is room on the disk again
 DAY = timedelta(days=1)
 QUIET = "quiet hours"  # what the timer wakes when they begin or end; no install has this id
 UPDATES = "updates"
@@ -287,7 +286,7 @@ class Installs:
         for install in self._queue.list(("scheduled",)).items:
             self._its_time(install)
         for install in self._queue.list(("waiting",)).items:
-            if install.reason in ("network", "target", "disk"):
+            if _tries_again(install):
                 self._later(install.id, FIRST_RETRY_SECONDS)
         if any(isinstance(install.when, WhenUpdated) for install in self._queue.list(("installed",)).items):
             self._look_daily()
@@ -375,10 +374,11 @@ class Installs:
         self._placed_anew(install)
 
     def _try_again(self, install: Install) -> None:
-        if install.reason == "disk" and not self._downloader.has_room(max(0, (install.total or 0) - install.completed)):
-            self._later(install.id, ROOM_SECONDS)
+        if not _tries_again(install):
             return
-        if install.reason not in ("network", "target", "disk"):
+        needed = max(0, (install.total or 0) - install.completed) + self._queue.promised(but=install.id)
+        if install.reason == "disk" and not self._downloader.has_room(needed):
+            self._later(install.id, ROOM_SECONDS)
             return
         fields = self._placed(install.when)
         install = self._queue.change(install.id, allowed=("waiting",), error=None, **fields)
@@ -514,3 +514,9 @@ class Installs:
                 "note": live.note,
             }
         )
+
+
+def _tries_again(install: Install) -> bool:
+    """Whether one that waits goes on by itself; the rest needs a person."""
+    full = install.error is not None and install.error.code == TARGET_FULL
+    return install.reason in ("network", "target", "disk") and not full

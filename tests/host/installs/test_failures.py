@@ -9,7 +9,8 @@ from moorage.host import Host
 from moorage.installs import run
 from tests.fakes.faults import Fault
 from tests.fakes.hub import FakeHub
-from tests.host.installs.story import SOURCE, Story, add, ask
+from tests.fakes.ollama import FakeOllama
+from tests.host.installs.story import SOURCE, Story, add, ask, weights
 
 
 def test_a_file_that_is_damaged_twice_fails(host: Host, hub: FakeHub, story: Story) -> None:
@@ -88,3 +89,16 @@ def test_a_plan_without_room_is_refused(host: Host, hub: FakeHub, monkeypatch: p
     with pytest.raises(InvalidInput) as refused:
         ask(host, "a/m-GGUF")
     assert refused.value.http_status == 422
+
+
+def test_a_target_that_is_away_is_named_as_the_reason(host: Host, hub: FakeHub, story: Story) -> None:
+    add(hub, "a/m-GGUF", {"m-Q4_K_M.gguf": weights(10_000)})
+    with FakeOllama(registry=hub) as ollama:
+        target = host.providers.create("Away", "ollama", {"endpoint": ollama.url}).id
+        ollama.faults.append(Fault("/api/blobs/.*", times=None, status=503))
+        install, _ = host.installs.request(SOURCE, "a/m-GGUF", target=target, road="import")
+        waiting = story.ended(install.id, 60)
+        assert (waiting.state, waiting.reason) == ("waiting", "target")
+        ollama.faults.clear()
+        host.installs.resume(install.id)
+        assert story.ended(install.id).state == "installed"

@@ -263,6 +263,26 @@ def test_each_time_counts_once(begin: MakeTravelled, hub: FakeHub) -> None:
     assert all(host.installs.get(id).attempt == 1 for id in asked)
 
 
+def test_a_disk_that_has_room_again_lets_it_go_on(begin: MakeTravelled, hub: FakeHub) -> None:
+    """Nobody clicks: it looks by itself now and then."""
+    add(hub, "a/m-GGUF")
+    host, timer = begin()
+    story = Story(host)
+    free = [10**12]
+    host.downloader._free = lambda path: free[0]
+    install = ask(host, timer.now + timedelta(hours=1))
+    free[0] = 10
+    timer.advance(timedelta(hours=1))
+    waiting = story.ended(install.id)
+    assert (waiting.state, waiting.reason) == ("waiting", "disk")
+    for _ in range(3):
+        timer.advance(timedelta(minutes=2))
+        assert host.installs.get(install.id).state == "waiting"
+    free[0] = 10**12
+    timer.advance(timedelta(minutes=2))
+    assert story.ended(install.id).state == "installed"
+
+
 # -- newer revisions --------------------------------------------------------------------------------------------------
 
 
