@@ -151,7 +151,9 @@ def test_a_damaged_header_is_refused_or_read_but_nothing_else(
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.dictionaries(
-        st.text(min_size=1, max_size=30),
+        # This one moves the tensors, which the writer of the tests leaves where they are; hypothesis reads its name
+        # from the source.
+        st.text(min_size=1, max_size=30).filter(lambda key: key != "general.alignment"),
         st.one_of(st.text(max_size=50), st.integers(0, 2**32 - 1), st.booleans(), st.lists(st.text(), min_size=1)),
         max_size=8,
     )
