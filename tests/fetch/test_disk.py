@@ -231,13 +231,17 @@ def damage(part: Path, sidecar: Path) -> None:
     sidecar.write_bytes(b"\0" * 20)
 
 
+def distort(part: Path, sidecar: Path) -> None:
+    sidecar.write_text('{"offset": -5, "etag": 7, "owners": [1], "name": [], "total": "9"}')
+
+
 def rot(part: Path, sidecar: Path) -> None:
     with part.open("r+b") as file:
         file.seek(500)
         file.write(b"\0\0\0\0")
 
 
-@pytest.mark.parametrize("change", [shorten, forget, damage, rot])
+@pytest.mark.parametrize("change", [shorten, forget, damage, distort, rot])
 def test_row_2_whatever_became_of_the_part_the_result_is_right(desk: Desk, change: Change) -> None:
     desk.hub.cdn.faults.append(Fault(end_after=SIZE // 2))
     fetching = desk.downloader.fetch((desk.part,), credential=desk.credential)
@@ -245,6 +249,7 @@ def test_row_2_whatever_became_of_the_part_the_result_is_right(desk: Desk, chang
     fetching.close()
     partial = desk.directory / "partial"
     change(partial / f"{WHOLE.sha256}.part", partial / f"{WHOLE.sha256}.json")
+    assert [file.kind for file in desk.downloader.files()] == ["partial"]
     desk.run()
     assert is_right(desk)
 

@@ -14,7 +14,7 @@ import pytest
 from moorage.errors import DiskFull
 from moorage.fetch import Downloader
 from moorage.fetch import part as part_module
-from moorage.fetch.part import Sidecar
+from moorage.fetch.sidecar import Sidecar
 from moorage.http import HttpDoor
 from moorage.models import Document
 from moorage.store.tinydb import TinyDBStore

@@ -87,7 +87,7 @@ class Downloader:
         self._shelf.disown(owner, REMOVE_SECONDS)
 
     def sweep(self) -> None:
-        """Remove the finished files that no model uses; only while no install wants any."""
+        """Remove what a kill left over of parts that are gone."""
         self._shelf.sweep()
 
     def files(self) -> list[StoredFile]:

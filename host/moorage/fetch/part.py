@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from moorage.errors import BadAnswer, DiskFull, MoorageError, StoreError
+from moorage.fetch.sidecar import Sidecar
 from moorage.models import FilePart
 
 SYNC_BYTES = 64 * 1024 * 1024
@@ -42,42 +42,6 @@ def key_of(part: FilePart) -> str:
 def is_key(text: str) -> bool:
     """Whether this is a name that `key_of` may have given."""
     return _SHA256.fullmatch(text.removeprefix(_UNVERIFIED)) is not None
-
-
-@dataclass
-class Sidecar:
-    """What is known about a part. `offset` counts the bytes that are safe; `owners` are the installs that want it.
-
-    `name` and `total` (bytes) are of the file that it becomes, to be shown.
-    """
-
-    offset: int = 0
-    etag: str | None = None
-    owners: tuple[str, ...] = ()
-    name: str | None = None
-    total: int | None = None
-
-    @classmethod
-    def read(cls, path: Path) -> Sidecar:
-        """The sidecar, or an empty one where it is missing or damaged: then the bytes are fetched again."""
-        try:
-            value = json.loads(path.read_bytes())
-            owners = tuple(str(owner) for owner in value["owners"])
-            return cls(int(value["offset"]), value["etag"], owners, value.get("name"), value.get("total"))
-        except (OSError, ValueError, TypeError, KeyError):
-            return cls()
-
-    def write(self, path: Path) -> None:
-        temporary = path.with_suffix(".tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(json.dumps(asdict(self)).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 class PartFile:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from moorage.fetch.part import PartFile, Sidecar, is_key, key_of, writing
+from moorage.fetch.part import PartFile, is_key, key_of, writing
+from moorage.fetch.sidecar import Sidecar
 from moorage.models import FilePart, StoredFile
 
 
@@ -64,11 +65,7 @@ class Shelf:
             lock.release()
 
     def sweep(self) -> None:
-        """Remove the finished files that nobody has a second name for, those that were wrong, and what a kill left."""
-        for path in [*self.blobs.glob("*"), *self.quarantine.glob("*")]:
-            with suppress(OSError):
-                if path.stat().st_nlink == 1:
-                    path.unlink()
+        """Remove what a kill left of parts that are gone: what was known about them, and half of a write of that."""
         for path in [*self.partial.glob("*.json"), *self.partial.glob("*.tmp")]:
             with suppress(OSError):
                 if not path.with_suffix(".part").exists():
