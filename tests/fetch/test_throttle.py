@@ -9,7 +9,7 @@ import pytest
 
 from moorage.fetch import Downloader, Patience
 from moorage.fetch import transfer as transfer_module
-from moorage.fetch.throttle import SHORTEST, Throttle
+from moorage.fetch.throttle import CATCH_UP, SHORTEST, Throttle
 from moorage.http import HttpDoor
 from tests.fakes.repo import Repo, SparseFile
 from tests.fetch.conftest import Desk, file_part
@@ -84,12 +84,12 @@ def test_every_byte_is_paid_for_however_small_the_pieces(rate: int) -> None:
     assert taken / clock[0] == pytest.approx(rate, rel=0.01)
 
 
-def test_time_that_nobody_used_is_not_saved_up() -> None:
+def test_time_that_nobody_used_is_saved_up_for_a_moment_only() -> None:
     clock = [0.0]
     throttle = Throttle(lambda: 1000, lambda: clock[0])
     throttle.take(100)
     clock[0] = 1000.0
-    assert throttle.left(throttle.take(500)) == pytest.approx(0.5)
+    assert throttle.left(throttle.take(500)) == pytest.approx(0.5 - CATCH_UP)
 
 
 def test_each_waits_for_its_own_bytes_only() -> None:
@@ -101,5 +101,7 @@ def test_each_waits_for_its_own_bytes_only() -> None:
     assert (throttle.left(first), throttle.left(second)) == (1.0, 2.0)
     clock[0] = 0.5
     assert (throttle.left(first), throttle.left(second)) == (0.5, 1.5)
-    rate[0] = 3000  # what has passed since was at the old rate or the new one: at most a step of half a second
+    rate[0] = 3000
     assert throttle.left(second) == pytest.approx(0.5)
+    clock[0] = 0.7
+    assert throttle.left(second) == pytest.approx(0.3)

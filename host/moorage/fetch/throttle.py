@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 SHORTEST = 0.02  # seconds: what is less is added up, since every sleep takes a little longer than it should
+CATCH_UP = 0.2  # seconds: so much lost time, as while the disk syncs, is made good
 
 
 class Throttle:
@@ -18,8 +19,9 @@ class Throttle:
         self._now = now
         self._lock = threading.Lock()
         self._taken = 0.0  # bytes, by all
-        self._paid = 0.0  # of these, the bytes for which the time has passed
+        self._paid = 0.0  # the bytes for which the time has passed
         self._at = now()
+        self._last: int | None = None  # the rate at that time
 
     def spend(self, amount: int) -> float:
         """Take so many bytes, and give the seconds to wait before the next may be taken."""
@@ -40,8 +42,11 @@ class Throttle:
             return left if left >= SHORTEST else 0.0
 
     def _pay(self) -> int | None:
-        """Time that nobody used is not saved up."""
-        rate, now = self._rate(), self._now()
-        earned = self._taken if rate is None else self._paid + (now - self._at) * rate
-        self._paid, self._at = min(self._taken, earned), now
-        return rate
+        """Time that nobody used is saved up for a moment only."""
+        last, now = self._last, self._now()
+        if last is None:
+            self._paid = self._taken
+        else:
+            self._paid = min(self._taken + last * CATCH_UP, self._paid + last * (now - self._at))
+        self._last, self._at = self._rate(), now
+        return self._last
