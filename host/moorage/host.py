@@ -131,11 +131,13 @@ class Host:
                 return None
             return span_at(hours.from_, hours.to, ZoneInfo(current.time_zone), moment)
 
+        self.storage = StorageService(home, self.downloader, self.local, queue)
         self.timer = timer or SchedulerTimer(clock)
         self.installs = Installs(
             queue,
             self.planner,
             self.plugins,
+            self.providers,
             self.search,
             self.downloader,
             self.events,
@@ -147,9 +149,9 @@ class Host:
             quiet,
             self.local.forget,
             self.local.lacks,
+            self.storage.tidy,
         )
-        self.storage = StorageService(home, self.downloader, self.local, queue)
-        self.local.on_removed = self.installs.tidy
+        self.local.on_removed = self.storage.tidy
         self.preferences.on_change(lambda _: self.installs.settings_changed())
         self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock, context_length)
         self.access = Access(self.store, home, settings.access_password(), clock)

@@ -52,6 +52,13 @@ class StorageService:
         self._measured = None
         return freed
 
+    def tidy(self) -> None:
+        """Give back the space of finished and damaged files that nothing needs: after an install, or a removal."""
+        self._downloader.sweep()
+        for file in self._files():
+            if file.kind != "partial" and not file.needed:
+                self._downloader.remove(file.key)
+
     def _files(self) -> tuple[StoredFile, ...]:
         """The files that no model uses, with the installs that may want them."""
         files = self._downloader.files()

@@ -98,17 +98,19 @@ def test_hugging_face_from_search_to_a_tool_call(api: Api, world: World) -> None
     assert sent["messages"][-1]["role"] == "tool"
 
 
-def test_import_into_ollama_and_chat(api: Api, running: Site, world: World) -> None:
+@pytest.mark.parametrize("road", ["import", "pull"])
+def test_onto_an_ollama_server_by_either_road_and_chat(api: Api, running: Site, world: World, road: str) -> None:
     made = {"name": "Galley", "type": "ollama", "config": {"endpoint": world.ollama.url}}
     target = api.post("/api/llm/providers", made, status=201)["id"]
     with Watching(running.url) as watching:
         # No target: the first reachable Ollama server is the default one.
-        install = api.post("/api/llm/models/import", {"source": "huggingface", "model": REAL}, status=202)
+        wanted = {"source": "huggingface", "model": REAL, "road": road}
+        install = api.post("/api/llm/models/import", wanted, status=202)
         assert install["target"] == target
         ended = watching.until(lambda event: event.type in ("install.installed", "install.failed"))
     assert ended.type == "install.installed", ended
     done = api.get(f"/api/installs/{install['id']}")
-    assert (done["state"], done["road"], done["completed"]) == ("installed", "pull", done["total"])
+    assert (done["state"], done["road"], done["completed"]) == ("installed", road, done["total"])
     offered = api.get(f"/api/llm/providers/{target}/models")["models"]
     assert [model["name"] for model in offered] == [done["modelName"]]
     agent = api.post(

@@ -262,12 +262,7 @@ SCENES: dict[str, Callable[[Desk], str]] = {
 
 # Faults that are known: a run that plans does not let go before the Hub has answered or its time is up, and what has
 # arrived on the target already is taken back only by the run that brought it there.
-KNOWN = ("silent_hub", "paused_when_it_was_tried", "paused_when_it_was_tried_here")
-
-
-@pytest.mark.parametrize(
-    "scene", [pytest.param(name, marks=pytest.mark.xfail(strict=False) if name in KNOWN else ()) for name in SCENES]
-)
+@pytest.mark.parametrize("scene", SCENES)
 def test_a_cancel_is_quick_and_leaves_nothing(desk: Desk, scene: str) -> None:
     id = SCENES[scene](desk)
     before = desk.api.get(f"/api/installs/{id}")

@@ -251,7 +251,7 @@ TIMELINE = (
     TimelineEntry(at=NOW, state="installed", text="It is installed as harbour:4b."),
 )
 STORAGE = Storage(
-    directory="/home/mate/.local/share/moorage",
+    directory="/var/lib/moorage",
     free=120 * GB,
     disk=500 * GB,
     models=(StoredModel(target="builtin", name="harbour-4b-Q4_K_M", size=2_500_000_000),),

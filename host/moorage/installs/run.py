@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -26,6 +27,7 @@ from moorage.installs.proof import prove
 from moorage.installs.queue import InstallQueue
 from moorage.installs.speed import Speed
 from moorage.models import (
+    Credential,
     FilePart,
     Install,
     InstallFailure,
@@ -61,6 +63,7 @@ class Run:
         context_length: Callable[[], int],
         retry_later: Callable[[str, float], None],
         on_there: Callable[[str], None],
+        lacks: Callable[[str, str], bool],
     ) -> None:
         self.live = install
         self._queue = queue
@@ -71,12 +74,14 @@ class Run:
         self._context_length = context_length
         self._retry_later = retry_later
         self._on_there = on_there
+        self._lacks = lacks
         self._speed = Speed()
         self._scope = CallScope(None, endless=True)
         self._stream: PluginStream[InstallProgress] | None = None
         self._stopped = threading.Event()
         self._told = self._saved = 0.0
         self._begun_at = install.completed
+        self._on_stop: Callable[[], None] = lambda: None
         self._asks = "network"  # whom it is talking to: what it waits for when that one is away
 
     def speeds(self) -> tuple[float, ...]:
@@ -86,6 +91,7 @@ class Run:
     def stop(self) -> None:
         """Stop the work at once; the record was already written by whoever stops it."""
         self._stopped.set()
+        self._on_stop()
         self._scope.cancel()
         if self._stream is not None:
             self._stream.close()
@@ -108,14 +114,10 @@ class Run:
 
     def _work(self) -> None:
         install = self.live
-        plan, credential = self._planner.plan(
-            install.source,
-            install.model,
-            file=install.file,
-            target=install.target,
-            road=install.road,
-            install=install.id,
-        )
+        planned = self._planned()
+        if planned is None:
+            return
+        plan, credential = planned
         self._asks = "target"
         if not plan.ok:
             problem = plan.problems[0]
@@ -127,10 +129,13 @@ class Run:
             return
         self._write(
             road=plan.road,
+            road_reason=plan.road_reason,
             revision=plan.revision,
             hashes=tuple(part.sha256 for part in plan.files),
             total=plan.bytes,
             completed=plan.already_here,
+            model_name=plan.name,
+            replaces=install.replaces if install.replaces is not None else not self._lacks(install.target, plan.name),
         )
         self._begun_at = plan.already_here
 
@@ -154,12 +159,38 @@ class Run:
         self._on_there(plan.target.id)
         self._prove(plan)
 
+    def _planned(self) -> tuple[InstallPlan, Credential | None] | None:
+        """The plan as it is now; None when the install was stopped meanwhile, however long the source is silent."""
+        install = self.live
+        answers: queue.Queue[tuple[InstallPlan, Credential | None] | Exception | None] = queue.Queue()
+        self._on_stop = lambda: answers.put(None)
+
+        def ask() -> None:
+            try:
+                answers.put(
+                    self._planner.plan(
+                        install.source,
+                        install.model,
+                        file=install.file,
+                        target=install.target,
+                        road=install.road,
+                        install=install.id,
+                    )
+                )
+            except Exception as error:  # noqa: BLE001 - it is raised again where it was asked
+                answers.put(error)
+
+        threading.Thread(target=ask, name=f"plan:{install.id}", daemon=True).start()
+        answer = answers.get() if not self._stopped.is_set() else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     def _prove(self, plan: InstallPlan) -> None:
         """Try the new model. One that cannot answer is installed all the same, with a warning."""
         self._write(phase="proving", completed=self.live.total or plan.bytes, bytes_per_second=None, seconds_left=None)
         proof, warning = prove(self._plugins, plan, self._context_length(), self._stopped.is_set)
         if self._stopped.is_set():
-            self._take_back(plan)
             return
         self.live = self._queue.change(
             self.live.id,
@@ -172,14 +203,6 @@ class Run:
             completed=self.live.total or plan.bytes,
         )
         self._events.publish("install.installed", self.live.id, model=self.live.model, name=plan.name)
-
-    def _take_back(self, plan: InstallPlan) -> None:
-        """It was stopped when it was there already: a cancelled one leaves nothing."""
-        if self._queue.get(self.live.id).state == "cancelled":
-            try:
-                self._plugins.remove_model(plan.target, plan.name)
-            except MoorageError as error:
-                log.warning("a cancelled install could not be taken back: %s", error)
 
     def _progress(self, progress: InstallProgress) -> None:
         fields: dict[str, object] = {"phase": progress.phase, "note": progress.message or self.live.note}

@@ -16,8 +16,11 @@ class Runner(Protocol):
         """Begin to work on an install that was claimed; returns at once."""
         ...
 
-    def stop(self, id: str, wait: float = 0.0) -> None:
-        """Stop the work on it, whose record was changed before, and wait so many seconds for it to have ended."""
+    def stop(self, id: str, wait: float = 0.0) -> bool:
+        """Stop the work on it, whose record was changed before, and wait so many seconds for its end.
+
+        Whether it has ended; true where nothing was at work.
+        """
         ...
 
     def at_work(self, target: str) -> int:
@@ -51,15 +54,16 @@ class ThreadRunner:
             self._threads[run] = thread
         thread.start()
 
-    def stop(self, id: str, wait: float = 0.0) -> None:
+    def stop(self, id: str, wait: float = 0.0) -> bool:
         with self._lock:
-            run = self._runs.get(id)
-            thread = self._threads.get(run) if run is not None else None
-        if run is None or thread is None:
-            return
-        run.stop()
-        if thread is not threading.current_thread():
-            thread.join(wait)
+            at_work = {run: thread for run, thread in self._threads.items() if run.live.id == id}
+        for run in at_work:
+            run.stop()
+        until = time.monotonic() + wait
+        for thread in at_work.values():
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in at_work.values())
 
     def at_work(self, target: str) -> int:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from moorage.clock import Clock, NewId
-from moorage.errors import Conflict, FieldError, InvalidInput
+from moorage.errors import Conflict, FieldError, InvalidInput, Missing
 from moorage.events import EventBus
 from moorage.fetch import Downloader
+from moorage.installs.dispatcher import Dispatcher
+from moorage.installs.leavings import Leavings
 from moorage.installs.planner import Planner
 from moorage.installs.queue import InstallQueue
 from moorage.installs.rules import checked, place
-from moorage.installs.run import ROOM_SECONDS, TARGET_FULL, Run
-from moorage.installs.runner import ThreadRunner
 from moorage.installs.updates import Updates
 from moorage.models import (
     Install,
@@ -32,28 +31,29 @@ from moorage.models import (
     WhenUpdated,
 )
 from moorage.plugins import Plugins
+from moorage.providers import Providers
 from moorage.schedule import Recurring, Span, Timer
 from moorage.search import Search
 
-CLOSE_SECONDS = 2.0  # a run that asks a slow service is left behind; its record says that it goes on
-STOP_SECONDS = 2.0
-FIRST_RETRY_SECONDS = 5.0  # after a start
-LATE_SECONDS = 60.0  # after its time: then it is said
 DAY = timedelta(days=1)
-QUIET = "quiet hours"  # what the timer wakes when they begin or end; no install has this id
+STOP_SECONDS = 0.5  # who steers waits so long for the run to have ended; it ends later all the same
 UPDATES = "updates"
 ACTIVE: tuple[State, ...] = ("scheduled", "queued", "running", "paused", "waiting")
-RESTARTED = "Moorage was restarted; it goes on from what is kept"
 
 
 class Installs:
-    """`host.installs`."""
+    """`host.installs`: asking, looking and steering.
+
+    `lacks` tells whether a target answers and has no model of a name; `tidy` gives back the disk space of files that
+    nothing needs.
+    """
 
     def __init__(
         self,
         queue: InstallQueue,
         planner: Planner,
         plugins: Plugins,
+        providers: Providers,
         search: Search,
         downloader: Downloader,
         events: EventBus,
@@ -65,24 +65,38 @@ class Installs:
         quiet: Callable[[datetime], Span | None],
         on_there: Callable[[str], None],
         lacks: Callable[[str, str], bool],
+        tidy: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._planner = planner
-        self._plugins = plugins
         self._downloader = downloader
         self._events = events
-        self._timer = timer
         self._recurring = recurring
         self._clock = clock
         self._new_id = new_id
         self._preferences = preferences
-        self._quiet = quiet
-        self._on_there = on_there
         self._lacks = lacks
+        self._tidy = tidy
         self._lock = threading.RLock()
-        self._closed = False
-        self._runner = ThreadRunner(self._run_of, self._on_run_end)
         self._updates = Updates(queue, search, events, clock, self._install_update)
+        self._dispatcher = Dispatcher(
+            queue,
+            planner,
+            plugins,
+            downloader,
+            events,
+            timer,
+            clock,
+            preferences,
+            quiet,
+            on_there,
+            self._installed,
+            lacks,
+            tidy,
+        )
+        self._leavings = Leavings(
+            queue, plugins, providers, downloader, self._dispatcher.stop, self._clean_later, on_there, tidy
+        )
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -136,13 +150,13 @@ class Installs:
                     hint=plan.problems[0].hint,
                     refused=True,
                 )
-            install = self._queue.add(self._new(plan, when, road, asked_by))
+            install = self._queue.add(self._new(plan, when, asked_by))
         self._events.publish("install.requested", install.id, model=install.model, target=install.target)
-        self._set_timer(install)
-        self._pump()
+        self._dispatcher.set_timer(install)
+        self._dispatcher.pump()
         return self.get(install.id), True
 
-    def _new(self, plan: InstallPlan, when: When, road: Road | None, asked_by: str) -> Install:
+    def _new(self, plan: InstallPlan, when: When, asked_by: str) -> Install:
         now = self._clock()
         starts_at = place(when, now).starts_at
         return Install(
@@ -155,6 +169,7 @@ class Installs:
             hashes=tuple(part.sha256 for part in plan.files),
             target=plan.target.id,
             road=plan.road,
+            road_reason=plan.road_reason,
             state="queued" if starts_at is None else "scheduled",
             completed=plan.already_here,
             total=plan.bytes,
@@ -213,13 +228,13 @@ class Installs:
 
     def speeds(self, id: str) -> tuple[float, ...]:
         """Bytes per second in each of the last seconds, oldest first; empty for one that does not run."""
-        run = self._runner.live(id)
+        run = self._dispatcher.live(id)
         return run.speeds() if run is not None else ()
 
     @property
     def running(self) -> bool:
         """Whether installs are taken up; false once it was closed."""
-        return not self._closed
+        return self._dispatcher.running
 
     def counts(self) -> dict[str, int]:
         """How many there are in each state."""
@@ -230,28 +245,26 @@ class Installs:
 
     def pause(self, id: str, generation: int | None = None) -> Install:
         allowed = ("queued", "running", "waiting", "scheduled")
-        return self._stopped(self._steer(id, generation, allowed, state="paused", reason=None, **self._kept(id)))
+        return self._halted(id, generation, allowed, state="paused")
 
     def resume(self, id: str, generation: int | None = None) -> Install:
         """Go on with it: now, or when its time or window comes."""
         with self._lock:
             when = self._queue.get(id).when
-            fields = self._placed(when) | {"error": None, "failures": 0}
+            fields = self._dispatcher.placed(when) | {"error": None, "failures": 0}
             install = self._steer(id, generation, ("paused", "waiting"), **fields)
-        return self._placed_anew(install)
+        return self._changed(install)
 
     def start(self, id: str, generation: int | None = None) -> Install:
         """Begin one that is scheduled now, and let it run until it has ended."""
         install = self._steer(id, generation, ("scheduled",), state="queued", when="now", reason=None)
-        return self._placed_anew(install)
+        return self._changed(install)
 
     def cancel(self, id: str, generation: int | None = None) -> Install:
         """Stop it and remove what was fetched of it."""
-        install = self._stopped(self._steer(id, generation, ACTIVE, state="cancelled", reason=None, **self._kept(id)))
-        if install.road == "import":
-            self._downloader.remove_partial(install.id)
-        self.tidy()
-        return install
+        install = self._halted(id, generation, ACTIVE, state="cancelled", cleaning_up=True)
+        self._leavings.clean(install)
+        return self.get(id)
 
     def retry(self, id: str, generation: int | None = None) -> Install:
         """Try one that failed or was cancelled again, with the same file."""
@@ -260,9 +273,10 @@ class Installs:
             others = self._queue.same(install.source, install.model, install.file, install.target)
             if any(other.id != id and other.state in ACTIVE for other in others):
                 raise Conflict("The same file is being installed already.")
-            fields = self._placed(install.when) | {"error": None, "finished_at": None, "failures": 0}
+            fields = self._dispatcher.placed(install.when)
+            fields |= {"error": None, "finished_at": None, "failures": 0, "cleaning_up": False}
             install = self._steer(id, generation, ("failed", "cancelled"), **fields)
-        return self._placed_anew(install)
+        return self._changed(install)
 
     def move(self, id: str, *, before: str | None = None, generation: int | None = None) -> Install:
         """Put it before another queued one, or to the front."""
@@ -272,133 +286,29 @@ class Installs:
         """Take one that has ended out of the history, and give back what was kept to try it again."""
         self._queue.remove(id)
         self._downloader.remove_partial(id)
-        self.tidy()
+        self._tidy()
         self._events.publish("install.changed", id, state="removed")
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Go on with what the last process left, and say what was missed in between."""
-        for install in self._queue.list(("running", "queued")).items:
-            if install.state == "running":
-                install = self._queue.change(install.id, **self._placed(install.when, RESTARTED))
-            self._set_timer(install)
-        for install in self._queue.list(("scheduled",)).items:
-            self._its_time(install)
-        for install in self._queue.list(("waiting",)).items:
-            if _tries_again(install):
-                self._later(install.id, FIRST_RETRY_SECONDS)
+        """Go on with what the last process left."""
+        self._dispatcher.open()
+        for install in self._queue.list(("cancelled",)).items:
+            if install.cleaning_up:
+                self._leavings.clean(install, wait=0.0)
+        self._tidy()
         if any(isinstance(install.when, WhenUpdated) for install in self._queue.list(("installed",)).items):
             self._look_daily()
-        self.settings_changed()
 
     def settings_changed(self) -> None:
-        """Quiet hours begin, end, or were changed: what runs goes back into the queue, or what waits there begins."""
-        quiet = self._quiet(self._clock())
-        self._timer.drop(QUIET)
-        if quiet is not None:
-            self._timer.at(QUIET, quiet.changes_at, self.settings_changed)
-            if quiet.inside:
-                for install in self._queue.list(("running",)).items:
-                    self._rest(install.id, {"state": "queued", "reason": QUIET})
-        self._pump()
-
-    def tidy(self) -> None:
-        """Give back the disk space of files that no model uses any more, unless an install may still want them."""
-        with self._lock:  # so that none is asked for in between
-            counts = self._queue.counts()
-            if not any(counts.get(state) for state in ACTIVE):
-                self._downloader.sweep()
+        """Quiet hours, or how many may run at once."""
+        self._dispatcher.settings_changed()
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-        self._runner.close(CLOSE_SECONDS)
+        self._dispatcher.close()
 
-    # -- what a time brings -------------------------------------------------------------------------------------
-
-    def _placed(self, when: When, reason: str | None = None) -> dict[str, Any]:
-        """The fields of an install that may run as soon as its `when` allows it."""
-        starts_at = place(when, self._clock()).starts_at
-        return {"state": "queued" if starts_at is None else "scheduled", "starts_at": starts_at, "reason": reason}
-
-    def _set_timer(self, install: Install) -> None:
-        """One timer for each install: its beginning, or the end of its window."""
-        if install.state == "scheduled":
-            moment = install.starts_at
-        elif install.state in ("queued", "running"):
-            moment = place(install.when, self._clock()).ends_at
-        else:
-            moment = None
-        if moment is None:
-            self._timer.drop(install.id)
-        else:
-            self._timer.at(install.id, moment, lambda: self._wake(install.id))
-
-    def _later(self, id: str, seconds: float) -> None:
-        seconds *= random.uniform(1.0, 1.2)  # noqa: S311 - so that many do not come back at once
-        self._timer.at(id, self._clock() + timedelta(seconds=seconds), lambda: self._wake(id))
-
-    def _wake(self, id: str) -> None:
-        """A moment has come that an install waited for. What it means depends on what the install does now."""
-        if self._closed:
-            return
-        with suppress(Conflict):  # it was steered at this moment
-            install = self._queue.get(id)
-            if install.state == "scheduled":
-                self._its_time(install)
-            elif install.state == "waiting":
-                self._try_again(install)
-            elif install.state in ("queued", "running"):
-                self._end_of_window(install)
-
-    def _its_time(self, install: Install) -> None:
-        """A scheduled one begins, also late; it waits for the next time where the window has passed meanwhile."""
-        now = self._clock()
-        due = install.starts_at or now
-        where = place(install.when, now)
-        if where.starts_at is not None:
-            if due < now and where.starts_at > due:
-                reason = f"Its window of {due:%Y-%m-%d %H:%M} UTC was missed: Moorage was off"
-                install = self._queue.change(
-                    install.id, allowed=("scheduled",), said=f"{reason}.", reason=reason, starts_at=where.starts_at
-                )
-            self._set_timer(install)
-            return
-        late = (now - due).total_seconds() > LATE_SECONDS
-        begun = f"Its time, {due:%Y-%m-%d %H:%M} UTC, came while Moorage was off; it begins now."
-        install = self._queue.change(
-            install.id, allowed=("scheduled",), said=begun if late else None, state="queued", reason=None
-        )
-        self._events.publish("schedule.fired", install.id)
-        self._placed_anew(install)
-
-    def _try_again(self, install: Install) -> None:
-        if not _tries_again(install):
-            return
-        needed = max(0, (install.total or 0) - install.completed) + self._queue.promised(but=install.id)
-        if install.reason == "disk" and not self._downloader.has_room(needed):
-            self._later(install.id, ROOM_SECONDS)
-            return
-        fields = self._placed(install.when)
-        install = self._queue.change(install.id, allowed=("waiting",), error=None, **fields)
-        self._events.publish("schedule.fired", install.id)
-        self._placed_anew(install)
-
-    def _end_of_window(self, install: Install) -> None:
-        fields = self._placed(install.when, "Its window has ended; it goes on in the next one")
-        if fields["state"] == "queued":
-            self._set_timer(install)  # the timer was early
-        else:
-            self._rest(install.id, fields)
-
-    def _rest(self, id: str, fields: dict[str, Any]) -> None:
-        """Stop one that runs or is about to, for a while; what was fetched is kept."""
-        with suppress(Conflict):
-            install = self._queue.change(id, allowed=("running", "queued"), **fields, **self._kept(id))
-            self._set_timer(install)
-            self._events.publish("install.changed", id, state=install.state)
-            self._runner.stop(id)
+    # -- newer revisions ----------------------------------------------------------------------------------------
 
     def _look_daily(self) -> None:
         first = self._clock() + DAY
@@ -417,57 +327,7 @@ class Installs:
             asked_by="schedule",
         )
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
-    def _steer(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
-        return self._queue.change(id, generation=generation, allowed=allowed, by_person=True, **fields)
-
-    def _explain(self, before: str | None, after: str | None) -> None:
-        """Say why what is queued does not start, or no longer say it."""
-        for install in self._queue.waiting():
-            if install.reason == before:
-                with suppress(Conflict):  # it has left the queue in between
-                    self._queue.change(install.id, allowed=("queued",), reason=after)
-
-    def _pump(self) -> None:
-        """Start what may run now."""
-        with self._lock:
-            if self._closed:
-                return
-            quiet = self._quiet(self._clock())
-            if quiet is not None and quiet.inside:
-                self._explain(None, QUIET)
-                return
-            self._explain(QUIET, None)
-            settings = self._preferences()
-            for install in self._queue.claim(
-                settings.parallel_installs, settings.installs_per_target, self._runner.at_work
-            ):
-                self._set_timer(install)
-                self._runner.start(install)
-
-    def _run_of(self, install: Install) -> Run:
-        return Run(
-            install,
-            queue=self._queue,
-            planner=self._planner,
-            plugins=self._plugins,
-            downloader=self._downloader,
-            events=self._events,
-            context_length=lambda: self._preferences().context_length,
-            retry_later=self._later,
-            on_there=self._on_there,
-        )
-
-    def _on_run_end(self, run: Run) -> None:
-        live = run.live
-        if live.state == "installed":
-            self._timer.drop(live.id)
-            self._hand_over_rule(live)
-            self.tidy()
-        self._pump()
-
-    def _hand_over_rule(self, install: Install) -> None:
+    def _installed(self, install: Install) -> None:
         """What was to happen when a newer revision appears holds for the newer revision too."""
         rule: When = "now"
         for other in self._queue.same(install.source, install.model, install.file, install.target):
@@ -481,26 +341,32 @@ class Installs:
             with suppress(Conflict):
                 self._queue.change(install.id, allowed=("installed",), when=rule)
 
-    def _stopped(self, install: Install) -> Install:
-        self._timer.drop(install.id)
-        self._runner.stop(install.id, STOP_SECONDS)
-        return self._changed(install)
+    def _clean_later(self, id: str, seconds: float) -> None:
+        def again() -> None:
+            with suppress(Missing):
+                install = self._queue.get(id)
+                if install.cleaning_up:
+                    self._leavings.clean(install, wait=0.0)
 
-    def _placed_anew(self, install: Install) -> Install:
-        self._set_timer(install)
+        self._dispatcher.later(f"clean:{id}", seconds, again)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _steer(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
+        return self._queue.change(id, generation=generation, allowed=allowed, by_person=True, **fields)
+
+    def _halted(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
+        fields = {"reason": None, "error": None, **self._dispatcher.kept(id), **fields}
+        install = self._steer(id, generation, allowed, **fields)
+        self._dispatcher.stop(id, STOP_SECONDS)
         return self._changed(install)
 
     def _changed(self, install: Install) -> Install:
-        self._events.publish("install.changed", install.id, state=install.state)
-        self._pump()
+        self._dispatcher.changed(install)
         return self.get(install.id)
 
-    def _kept(self, id: str) -> dict[str, Any]:
-        run = self._runner.live(id)
-        return {} if run is None else {"completed": run.live.completed, "total": run.live.total}
-
     def _with_progress(self, install: Install) -> Install:
-        run = self._runner.live(install.id)
+        run = self._dispatcher.live(install.id)
         if run is None or install.state != "running" or run.live.attempt != install.attempt:
             return install
         live = run.live
@@ -514,9 +380,3 @@ class Installs:
                 "note": live.note,
             }
         )
-
-
-def _tries_again(install: Install) -> bool:
-    """Whether one that waits goes on by itself; the rest needs a person."""
-    full = install.error is not None and install.error.code == TARGET_FULL
-    return install.reason in ("network", "target", "disk") and not full

@@ -20,6 +20,13 @@ PHASES = {
     "proving": "Trying the model.",
 }
 
+ASKED_BY = {
+    "browser": "in the browser",
+    "api": "over the API",
+    "cli": "on the command line",
+    "schedule": "by the schedule",
+}
+
 
 class Timeline(Document):
     entries: tuple[TimelineEntry, ...] = ()
@@ -59,7 +66,7 @@ class Timelines:
 def sentence(before: Install | None, after: Install) -> str | None:
     """What the difference between two states of a record means; None where it is mere progress."""
     if before is None:
-        return f"Asked for ({after.asked_by})."
+        return f"Asked for {ASKED_BY.get(after.asked_by, f'by {after.asked_by}')}."
     if before.state == after.state:
         if after.state == "running" and after.phase is not None and before.phase != after.phase:
             return PHASES[after.phase]

@@ -164,7 +164,8 @@ class Install(Document):
     `attempt` counts the runs: each claim raises it, and what an older run writes is refused. `generation` counts what
     people did to it (pause, resume, cancel, retry, …), so that a click on a page that is out of date hits nothing.
     `hashes` are the sha256 of its files, `update` a newer revision of them; `starts_at` is when a scheduled one begins
-    (or goes on).
+    (or goes on). `replaces` tells whether the target had a model of this name before; only one that had none can be
+    taken back by a cancel, and `cleaning_up` says that what a cancelled one leaves is not gone yet.
     """
 
     source: str
@@ -176,6 +177,7 @@ class Install(Document):
     update: NewerRevision | None = None
     target: str
     road: Road | None = None
+    road_reason: str | None = None
     state: State = "queued"
     phase: Phase | None = None
     reason: str | None = None
@@ -194,6 +196,8 @@ class Install(Document):
     started_at: Time | None = None
     finished_at: Time | None = None
     model_name: str | None = None
+    replaces: bool | None = None
+    cleaning_up: bool = False
     proof: Proof | None = None
     asked_by: str = "api"
     order: float = 0.0

@@ -234,7 +234,7 @@ class QueueContract:
         filled.change("i1", state="installed", model_name="i1:Q4")
         entries = filled.timeline("i1")
         assert [entry.text for entry in entries] == [
-            "Asked for (api).",
+            "Asked for over the API.",
             "Started.",
             "Downloading.",
             "Verifying what arrived.",
@@ -250,4 +250,4 @@ class QueueContract:
             filled.change("i1", said=f"Entry {number}.")
         texts = [entry.text for entry in filled.timeline("i1")]
         assert len(texts) == 200
-        assert (texts[0], texts[-1]) == ("Asked for (api).", "Entry 299.")
+        assert (texts[0], texts[-1]) == ("Asked for over the API.", "Entry 299.")

@@ -53,7 +53,7 @@ def test_a_cancel_gives_back_the_shards_that_were_whole(host: Host, hub: FakeHub
     install = ask(host, "a/m-GGUF")
     until(lambda: len(blobs(host)) == 1 and len(partial(host)) == 1)
     host.installs.pause(install.id)
-    host.installs.tidy()
+    host.storage.tidy()
     assert len(blobs(host)) == 1, "an install that has not ended may still want it"
     host.installs.cancel(install.id)
     assert (blobs(host), partial(host)) == ([], [])

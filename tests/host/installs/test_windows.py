@@ -80,7 +80,7 @@ def test_at_its_end_it_rests_and_goes_on_in_the_next(begin: MakeTravelled, hub: 
     assert (resting.state, resting.starts_at) == ("scheduled", at("2026-05-22T23:00:00Z"))
     assert resting.completed > 500_000
     assert resting.reason
-    until(lambda: host.installs._runner.at_work("builtin") == 0)
+    until(lambda: host.installs._dispatcher._runner.at_work("builtin") == 0)
     timer.advance("2026-05-22T23:00:00Z")
     until(lambda: host.installs.get(install.id).state == "installed")
     assert int(hub.cdn.requests[-1].headers["range"].removeprefix("bytes=").rstrip("-")) > 500_000
