@@ -260,8 +260,6 @@ SCENES: dict[str, Callable[[Desk], str]] = {
 }  # fmt: skip
 
 
-# Faults that are known: a run that plans does not let go before the Hub has answered or its time is up, and what has
-# arrived on the target already is taken back only by the run that brought it there.
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_cancel_is_quick_and_leaves_nothing(desk: Desk, scene: str) -> None:
     id = SCENES[scene](desk)

@@ -11,6 +11,7 @@ import pytest
 
 from moorage.errors import BadAnswer
 from moorage.fetch import downloader as downloader_module
+from moorage.fetch.shelf import Shelf
 from moorage.models import StoredFile
 from tests.fakes.faults import Fault
 from tests.fetch.conftest import SIZE, WHOLE, Desk, half, is_right
@@ -137,7 +138,20 @@ def test_a_sweep_takes_what_a_kill_left_and_leaves_what_can_go_on(desk: Desk) ->
     half(desk, "install-1")
     partial = desk.directory / "partial"
     kept = desk.files()
-    for name in (f"{'a' * 64}.json", f"{'b' * 64}.tmp"):
-        (partial / name).write_text("{}")
+    alone = {"a": ("json",), "b": ("tmp",), "c": ("lock",), "d": ("part", "lock"), "e": ("part", "tmp", "lock")}
+    for letter, suffixes in alone.items():
+        for suffix in suffixes:
+            (partial / f"{letter * 64}.{suffix}").write_text("{}")
+    (partial / f"{WHOLE.sha256}.tmp").write_text("half of a write")
     desk.downloader.sweep()
     assert desk.files() == kept
+
+
+def test_a_sweep_leaves_alone_what_is_being_fetched(desk: Desk) -> None:
+    """Its owner is written down a moment after its file is there."""
+    shelf = Shelf(desk.directory)
+    with shelf.locked("a" * 64, 1) as held:
+        assert held
+        (shelf.partial / f"{'a' * 64}.part").write_bytes(b"GGUF")
+        Shelf(desk.directory).sweep()
+        assert (shelf.partial / f"{'a' * 64}.part").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from moorage.errors import MoorageError
 from moorage.fetch.part import PartFile, is_key, key_of, writing
 from moorage.fetch.sidecar import Sidecar
 from moorage.models import FilePart, StoredFile
@@ -65,11 +66,17 @@ class Shelf:
             lock.release()
 
     def sweep(self) -> None:
-        """Remove what a kill left of parts that are gone: what was known about them, and half of a write of that."""
-        for path in [*self.partial.glob("*.json"), *self.partial.glob("*.tmp")]:
-            with suppress(OSError):
-                if not path.with_suffix(".part").exists():
-                    path.unlink()
+        """Remove what a kill left: parts that nobody is known to want, what was known of parts that are gone, locks."""
+        for key in {path.stem for path in self.partial.glob("*.*") if is_key(path.stem)}:
+            part, sidecar, half = (self.partial / f"{key}.{suffix}" for suffix in ("part", "json", "tmp"))
+            if part.exists() and sidecar.exists() and not half.exists():
+                continue
+            with suppress(MoorageError), self.locked(key, 0) as held:  # whose lock is held, is being fetched
+                if not held:
+                    continue
+                leftover = (half,) if part.exists() and sidecar.exists() else (part, sidecar, half)
+                for path in leftover:
+                    path.unlink(missing_ok=True)
 
     def files(self) -> list[StoredFile]:
         """All files that no model uses: finished ones that have no second name, unfinished and damaged ones."""

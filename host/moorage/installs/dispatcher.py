@@ -127,9 +127,9 @@ class Dispatcher:
         self._events.publish("install.changed", install.id, state=install.state)
         self.pump()
 
-    def stop(self, id: str, wait: float = 0.0) -> bool:
+    def stop(self, install: Install, wait: float = 0.0) -> bool:
         """Stop the work on one whose record says so; whether it has ended within so many seconds."""
-        return self._runner.stop(id, wait)
+        return self._runner.stop(install, wait)
 
     def later(self, id: str, seconds: float, wake: Callable[[], None]) -> None:
         """Have `wake` called after about so many seconds."""
@@ -234,7 +234,7 @@ class Dispatcher:
             install = self._queue.change(id, allowed=("running", "queued"), **fields, **self.kept(id))
             self.set_timer(install)
             self._events.publish("install.changed", id, state=install.state)
-            self._runner.stop(id)
+            self._runner.stop(install)
 
     # -- runs ---------------------------------------------------------------------------------------------------
 

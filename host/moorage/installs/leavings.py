@@ -25,7 +25,7 @@ AGAIN_SECONDS = 300.0
 
 
 class Leavings:
-    """`ended(id, seconds)` stops a run and waits for its end; `later(id, seconds)` has `clean` called again;
+    """`ended(install, seconds)` waits for the end of its run; `later(id, seconds)` has `clean` called again;
     `removed(target)` hears of a target that has a model less.
     """
 
@@ -35,7 +35,7 @@ class Leavings:
         plugins: Plugins,
         providers: Providers,
         downloader: Downloader,
-        ended: Callable[[str, float], bool],
+        ended: Callable[[Install, float], bool],
         later: Callable[[str, float], None],
         removed: Callable[[str], None],
         tidy: Callable[[], None],
@@ -57,7 +57,7 @@ class Leavings:
 
     def _clean(self, install: Install) -> None:
         try:
-            if not self._ended(install.id, RUN_SECONDS):
+            if not self._ended(install, RUN_SECONDS):
                 self._later(install.id, AGAIN_SECONDS)
                 return
             self._downloader.remove_partial(install.id)

@@ -16,10 +16,11 @@ class Runner(Protocol):
         """Begin to work on an install that was claimed; returns at once."""
         ...
 
-    def stop(self, id: str, wait: float = 0.0) -> bool:
+    def stop(self, install: Install, wait: float = 0.0) -> bool:
         """Stop the work on it, whose record was changed before, and wait so many seconds for its end.
 
-        Whether it has ended; true where nothing was at work.
+        Only what is at work by the attempt of this record or an earlier one: it may have been tried again meanwhile.
+        Whether that has ended; true where nothing was at work.
         """
         ...
 
@@ -52,11 +53,15 @@ class ThreadRunner:
         with self._lock:
             self._runs[install.id] = run
             self._threads[run] = thread
-        thread.start()
+            thread.start()  # within the lock: whoever stops it waits for a thread that has begun
 
-    def stop(self, id: str, wait: float = 0.0) -> bool:
+    def stop(self, install: Install, wait: float = 0.0) -> bool:
         with self._lock:
-            at_work = {run: thread for run, thread in self._threads.items() if run.live.id == id}
+            at_work = {
+                run: thread
+                for run, thread in self._threads.items()
+                if run.live.id == install.id and run.live.attempt <= install.attempt
+            }
         for run in at_work:
             run.stop()
         until = time.monotonic() + wait

@@ -358,7 +358,7 @@ class Installs:
     def _halted(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
         fields = {"reason": None, "error": None, **self._dispatcher.kept(id), **fields}
         install = self._steer(id, generation, allowed, **fields)
-        self._dispatcher.stop(id, STOP_SECONDS)
+        self._dispatcher.stop(install, STOP_SECONDS)
         return self._changed(install)
 
     def _changed(self, install: Install) -> Install:

@@ -70,16 +70,16 @@ class RunnerContract:
 
     def test_a_stop_waits_for_the_end(self, runner: Runner, made: Made, ended: list[str]) -> None:
         self.begin(runner, made)
-        runner.stop("i1", wait=5.0)
+        runner.stop(an_install("i1"), wait=5.0)
         assert runner.at_work("builtin") == 0
-        runner.stop("i1", wait=5.0)
-        runner.stop("nobody", wait=5.0)
+        runner.stop(an_install("i1"), wait=5.0)
+        assert runner.stop(an_install("nobody"), wait=5.0)
 
     def test_one_that_does_not_hear_is_at_work_still(self, runner: Runner, made: Made, ended: list[str]) -> None:
         work = self.begin(runner, made)
         work._lasts = 0.5
         began = time.monotonic()
-        runner.stop("i1", wait=0.05)
+        assert not runner.stop(an_install("i1"), wait=0.05)
         assert time.monotonic() - began < 0.4
         assert runner.at_work("builtin") == 1
         wait(lambda: ended == ["i1"])
@@ -89,11 +89,17 @@ class RunnerContract:
         """It was paused and resumed before the first one had ended."""
         first = self.begin(runner, made)
         first._lasts = 0.3
-        runner.stop("i1")
+        runner.stop(an_install("i1"))
         second = self.begin(runner, made)
         wait(lambda: ended == ["i1"])
         assert runner.live("i1") is cast(Run, second)
         assert runner.at_work("builtin") == 1
+
+    def test_a_stop_of_an_earlier_attempt_leaves_a_later_one_alone(self, runner: Runner, made: Made) -> None:
+        runner.start(an_install("i1", attempt=2))
+        assert runner.stop(an_install("i1", attempt=1), wait=5.0), "that one is not at work any more"
+        assert not made["i1"][0].told.is_set()
+        assert runner.stop(an_install("i1", attempt=2), wait=5.0)
 
     def test_a_bug_in_one_ends_it_alone(self, runner: Runner, made: Made, ended: list[str]) -> None:
         bad, good = self.begin(runner, made, "i1"), self.begin(runner, made, "i2")
