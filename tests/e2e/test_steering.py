@@ -53,7 +53,7 @@ class Desk:
             install = self.api.get(f"/api/installs/{id}")
             if install["state"] == state and phase in (None, install["phase"]) and install["completed"] >= completed:
                 return install
-            assert time.monotonic() < end, install
+            assert time.monotonic() < end, json.dumps([install, self.api.get(f"/api/installs/{id}/timeline")])
             time.sleep(0.01)
 
     def files(self) -> list[str]:

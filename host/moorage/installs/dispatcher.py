@@ -51,6 +51,7 @@ class Dispatcher:
         on_there: Callable[[str], None],
         on_installed: Callable[[Install], None],
         lacks: Callable[[str, str], bool],
+        wait_until_gone: Callable[[str, str, Callable[[], bool]], None],
         tidy: Callable[[], None],
     ) -> None:
         self._queue = queue
@@ -65,6 +66,7 @@ class Dispatcher:
         self._on_there = on_there
         self._on_installed = on_installed
         self._lacks = lacks
+        self._wait_until_gone = wait_until_gone
         self._tidy = tidy
         self._lock = threading.RLock()
         self._closed = False
@@ -146,6 +148,9 @@ class Dispatcher:
                 self._explain(None, QUIET)
                 return
             self._explain(QUIET, None)
+            for install in self._queue.waiting():  # the window of one may have ended at this moment
+                if place(install.when, self._clock()).starts_at is not None:
+                    self._end_of_window(install)
             settings = self._preferences()
             for install in self._queue.claim(
                 settings.parallel_installs, settings.installs_per_target, self._runner.at_work
@@ -257,6 +262,7 @@ class Dispatcher:
             retry_later=self._later,
             on_there=self._on_there,
             lacks=self._lacks,
+            wait_until_gone=self._wait_until_gone,
         )
 
     def _on_run_end(self, run: Run) -> None:

@@ -64,6 +64,7 @@ class Run:
         retry_later: Callable[[str, float], None],
         on_there: Callable[[str], None],
         lacks: Callable[[str, str], bool],
+        wait_until_gone: Callable[[str, str, Callable[[], bool]], None],
     ) -> None:
         self.live = install
         self._queue = queue
@@ -75,6 +76,7 @@ class Run:
         self._retry_later = retry_later
         self._on_there = on_there
         self._lacks = lacks
+        self._wait_until_gone = wait_until_gone
         self._speed = Speed()
         self._scope = CallScope(None, endless=True)
         self._stream: PluginStream[InstallProgress] | None = None
@@ -138,6 +140,7 @@ class Run:
             replaces=install.replaces if install.replaces is not None else not self._lacks(install.target, plan.name),
         )
         self._begun_at = plan.already_here
+        self._wait_until_gone(install.target, plan.name, self._stopped.is_set)
 
         def fetch(parts: Sequence[FilePart]) -> Generator[InstallProgress, None, tuple[Path, ...]]:
             self._asks = "network"

@@ -92,6 +92,7 @@ class Installs:
             on_there,
             self._installed,
             lacks,
+            self._wait_until_gone,
             tidy,
         )
         self._leavings = Leavings(
@@ -150,13 +151,15 @@ class Installs:
                     hint=plan.problems[0].hint,
                     refused=True,
                 )
-            install = self._queue.add(self._new(plan, when, asked_by))
+            # What a cancelled one still leaves there is not what was there before.
+            left = any(install.cleaning_up and install.replaces is False for install in same)
+            install = self._queue.add(self._new(plan, when, asked_by, replaces=False if left else None))
         self._events.publish("install.requested", install.id, model=install.model, target=install.target)
         self._dispatcher.set_timer(install)
         self._dispatcher.pump()
         return self.get(install.id), True
 
-    def _new(self, plan: InstallPlan, when: When, asked_by: str) -> Install:
+    def _new(self, plan: InstallPlan, when: When, asked_by: str, replaces: bool | None) -> Install:
         now = self._clock()
         starts_at = place(when, now).starts_at
         return Install(
@@ -177,6 +180,7 @@ class Installs:
             starts_at=starts_at,
             created_at=now,
             asked_by=asked_by,
+            replaces=replaces,
             note=plan.note,
         )
 
@@ -245,7 +249,8 @@ class Installs:
 
     def pause(self, id: str, generation: int | None = None) -> Install:
         allowed = ("queued", "running", "waiting", "scheduled")
-        return self._halted(id, generation, allowed, state="paused")
+        self._halted(id, generation, allowed, state="paused")
+        return self.get(id)
 
     def resume(self, id: str, generation: int | None = None) -> Install:
         """Go on with it: now, or when its time or window comes."""
@@ -341,6 +346,9 @@ class Installs:
             with suppress(Conflict):
                 self._queue.change(install.id, allowed=("installed",), when=rule)
 
+    def _wait_until_gone(self, target: str, model: str, stopped: Callable[[], bool]) -> None:
+        self._leavings.wait_until_gone(target, model, stopped)
+
     def _clean_later(self, id: str, seconds: float) -> None:
         def again() -> None:
             with suppress(Missing):
@@ -356,10 +364,12 @@ class Installs:
         return self._queue.change(id, generation=generation, allowed=allowed, by_person=True, **fields)
 
     def _halted(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
+        """The record as it was written: it may have been steered again since."""
         fields = {"reason": None, "error": None, **self._dispatcher.kept(id), **fields}
         install = self._steer(id, generation, allowed, **fields)
         self._dispatcher.stop(install, STOP_SECONDS)
-        return self._changed(install)
+        self._dispatcher.changed(install)
+        return install
 
     def _changed(self, install: Install) -> Install:
         self._dispatcher.changed(install)
