@@ -20,13 +20,17 @@ def test_the_cap_is_on_all_together_and_changes_at_once() -> None:
     rate: list[int | None] = [1000]
     clock = [0.0]
     throttle = Throttle(lambda: rate[0], lambda: clock[0])
-    assert throttle.spend(500) == pytest.approx(0.5)
-    assert throttle.spend(500) == pytest.approx(1.0), "two downloads share one rate"
-    clock[0] = 1.0
+    first, second = throttle.take(500), throttle.take(500)
+    assert throttle.left(first) == pytest.approx(0.5)
+    assert throttle.left(second) == pytest.approx(1.0), "two downloads share one rate"
+    clock[0] = 0.5
+    assert throttle.left(first) == 0.0
     rate[0] = 2000
-    assert throttle.spend(1000) == pytest.approx(0.5)
+    throttle.left(second)  # the new rate counts from now on
+    clock[0] = 0.6
+    assert throttle.left(second) == pytest.approx(0.15), "also for those that wait"
     rate[0] = None
-    assert throttle.spend(10**9) == 0.0
+    assert throttle.left(throttle.take(10**9)) == 0.0
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

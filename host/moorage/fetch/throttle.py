@@ -23,10 +23,6 @@ class Throttle:
         self._at = now()
         self._last: int | None = None  # the rate at that time
 
-    def spend(self, amount: int) -> float:
-        """Take so many bytes, and give the seconds to wait before the next may be taken."""
-        return self.left(self.take(amount))
-
     def take(self, amount: int) -> float:
         """Take so many bytes, and give the ticket for `left`."""
         with self._lock:
