@@ -6,12 +6,12 @@ import os
 import platform
 from collections.abc import Iterator
 
-from benchmarks import chat, download, durable, many, pages, search, size, start
+from benchmarks import chat, download, durable, idle, many, pages, search, size, start
 from benchmarks.measure import Row, report
 
 
 def rows() -> Iterator[Row]:
-    for part in (start, search, pages, durable, chat, many, download, size):
+    for part in (start, idle, search, pages, durable, chat, many, download, size):
         yield from part.rows()
 
 
