@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from moorage.clock import Clock
-from moorage.errors import Conflict
+from moorage.errors import Conflict, Missing
 from moorage.events import EventBus
 from moorage.fetch import Downloader
 from moorage.installs.planner import Planner
@@ -159,7 +159,9 @@ class Dispatcher:
                 self._runner.start(install)
 
     def set_timer(self, install: Install) -> None:
-        """One timer for each install: its beginning, or the end of its window."""
+        """One timer for each install: its beginning, its next try, or the end of its window."""
+        if install.state == "waiting":
+            return  # its next try is set by the run that made it wait
         if install.state == "scheduled":
             moment = install.starts_at
         elif install.state in ("queued", "running"):
@@ -180,7 +182,7 @@ class Dispatcher:
         """A moment has come that an install waited for. What it means depends on what the install does now."""
         if self._closed:
             return
-        with suppress(Conflict):  # it was steered at this moment
+        with suppress(Conflict, Missing):  # it was steered or removed at this moment
             install = self._queue.get(id)
             if install.state == "scheduled":
                 self._its_time(install)

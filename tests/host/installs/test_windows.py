@@ -283,6 +283,23 @@ def test_a_disk_that_has_room_again_lets_it_go_on(begin: MakeTravelled, hub: Fak
     assert story.ended(install.id).state == "installed"
 
 
+def test_one_that_waits_for_its_next_try_can_be_moved_and_tries_all_the_same(
+    begin: MakeTravelled, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(hub, "a/m-GGUF")
+    broken = Fault(times=None, status=503)
+    hub.cdn.faults.append(broken)
+    host, timer = begin()
+    host.downloader._patience = type(host.downloader._patience)(tries=0, first_pause=0.01)
+    install = ask(host, "now")
+    until(lambda: host.installs.get(install.id).state == "waiting")
+    until(lambda: timer.due(install.id) is not None)
+    host.installs.move(install.id)
+    hub.cdn.faults.clear()
+    timer.advance(timedelta(minutes=1))
+    until(lambda: host.installs.get(install.id).state == "installed")
+
+
 # -- newer revisions --------------------------------------------------------------------------------------------------
 
 
