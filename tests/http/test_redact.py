@@ -32,6 +32,19 @@ def test_known_values_are_left_out_and_short_ones_do_not_eat_words() -> None:
     assert redact("open sesame, and open sesame street", ("sesame street", "open sesame", "a")) == "…, and open …"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "POST https://chat.example/hooks/T0/abcdef 204",
+        "POST https://chat.example:443/hooks/T0/abcdef 204",
+        "POST chat.example /hooks/T0/abcdef?thread=7",
+    ],
+)
+def test_an_address_that_is_a_secret_is_hidden_however_it_is_written(text: str) -> None:
+    assert "abcdef" not in redact(text, ("https://chat.example/hooks/T0/abcdef?thread=7",))
+    assert "example" in redact("see https://chat.example/ for more", ("https://chat.example/",)), "no path, no secret"
+
+
 def test_the_filter_cleans_messages_arguments_and_traces() -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 _HIDDEN = "…"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -27,12 +27,20 @@ SHORTEST = 6  # shorter values would take ordinary words out of the log
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without these values, and without whatever looks like a key or the query of a URL."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST:
-            text = text.replace(secret, _HIDDEN)
+    for shape in sorted((shape for secret in secrets for shape in _shapes(secret)), key=len, reverse=True):
+        if len(shape) >= SHORTEST:
+            text = text.replace(shape, _HIDDEN)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _shapes(secret: str) -> Iterator[str]:
+    """A secret as it may be written. Of an address that is one (a webhook), the path is what must not be seen."""
+    yield secret
+    if secret.startswith(("https://", "http://")):
+        _, slash, path = secret.partition("://")[2].partition("?")[0].partition("/")
+        yield f"{slash}{path}"
 
 
 class RedactingFilter(logging.Filter):
