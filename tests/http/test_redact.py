@@ -42,7 +42,7 @@ def test_known_values_are_left_out_and_short_ones_do_not_eat_words() -> None:
 )
 def test_an_address_that_is_a_secret_is_hidden_however_it_is_written(text: str) -> None:
     assert "abcdef" not in redact(text, ("https://chat.example/hooks/T0/abcdef?thread=7",))
-    assert "example" in redact("see https://chat.example/ for more", ("https://chat.example/",)), "no path, no secret"
+    assert redact("see chat.example/help", ("https://chat.example/",)) == "see chat.example/help", "no path, no secret"
 
 
 def test_the_filter_cleans_messages_arguments_and_traces() -> None:
