@@ -7,8 +7,10 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import groupby
 from typing import Any
 
+import httpx
 import pytest
 
 from moorage import (
@@ -36,6 +38,8 @@ from moorage import (
 )
 from moorage_ollama.config import OllamaOptions, OllamaProvider
 from moorage_ollama.plugin import OllamaPlugin
+from moorage_ollama.pull import PullProgress
+from tests.fakes.hub_registry import ONLY_SHARDED, SHARDED_TAG
 from tests.fakes.ollama import FakeOllama, load_failure
 from tests.fakes.ollama_models import OllamaModel
 from tests.fakes.ollama_pull import PullFault, digest_mismatch, disk_full, dying_download, retries_exceeded, stall
@@ -125,6 +129,7 @@ def test_from_pull_to_chat_to_removal(server: FakeOllama, driver: Driver) -> Non
         (PullFault("verify", ends=True), 2),
         (PullFault("manifest", cut=True), 2),
         (PullFault(falls_to=10.0), 1),
+        (PullFault(cut=True, falls_to=10.0), 2),
         (PullFault(line=b'{"status": "pulling'), 1),
         (retries_exceeded(), 2),
         (dying_download(), 2),
@@ -132,7 +137,7 @@ def test_from_pull_to_chat_to_removal(server: FakeOllama, driver: Driver) -> Non
         (stall(), 2),
     ],
 )
-def test_what_a_pull_gets_over(server: FakeOllama, driver: Driver, fault: PullFault, pulls: int) -> None:
+def test_rows_33_and_34_what_a_pull_gets_over(server: FakeOllama, driver: Driver, fault: PullFault, pulls: int) -> None:
     server.library.publish(OllamaModel(NAME))
     server.pulls.faults = [fault]
     shown = driver.install()
@@ -142,28 +147,73 @@ def test_what_a_pull_gets_over(server: FakeOllama, driver: Driver, fault: PullFa
     assert len(server.seen("POST", "/api/pull")) == pulls
 
 
+def test_row_33_a_pull_that_is_cut_goes_on_where_it_was(server: FakeOllama, driver: Driver) -> None:
+    server.library.publish(OllamaModel(NAME))
+    server.pulls.faults = [PullFault(cut=True)]
+    shown = driver.install()
+    size = OllamaModel(NAME).size
+    again = next(n for n, item in enumerate(shown) if "started again" in (item.message or ""))
+    before, after = shown[:again], shown[again:]
+    assert max(item.completed or 0 for item in before) <= size * 0.51, "it never says more than there is"
+    assert not any(item.phase in ("verifying", "importing") for item in before)
+    assert not any("again; the bar waits" in (item.message or "") for item in after), "nothing was lost"
+    first = next(item for item in after if item.phase == "downloading")
+    assert first.completed == max(item.completed or 0 for item in before)
+
+
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
         (disk_full(), DiskFull),
         (digest_mismatch(times=None), BadAnswer),
         (PullFault(ends=True, times=None), Unreachable),
+        (PullFault("write", ends=True, times=None), Unreachable),
         (retries_exceeded(times=None), Unreachable),
         (PullFault(unlisted=True), BadAnswer),
         (PullFault("manifest", error="pull model manifest: 401: Invalid username or password."), AuthFailed),
     ],
 )
-def test_what_a_pull_does_not_get_over(
+def test_rows_34_and_36_what_a_pull_does_not_get_over(
     server: FakeOllama, driver: Driver, fault: PullFault, kind: type[MoorageError]
 ) -> None:
     server.library.publish(OllamaModel(NAME))
     server.pulls.faults = [fault]
-    with pytest.raises(kind):
+    with pytest.raises(kind) as raised:
         driver.install()
+    assert raised.value.hint
     assert NAME not in driver.models()
 
 
-def test_a_server_that_forgets_in_a_restart(server: FakeOllama, driver: Driver) -> None:
+@pytest.mark.parametrize("text", [SHARDED_TAG, ONLY_SHARDED])
+def test_the_registry_refuses_what_is_in_parts(server: FakeOllama, driver: Driver, text: str) -> None:
+    server.library.refuse(NAME, 400, text)
+    with pytest.raises(Unsupported, match="several parts") as raised:
+        driver.install()
+    assert "import" in (raised.value.hint or "")
+    assert len(server.seen("POST", "/api/pull")) == 1
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_row_35_a_server_that_restarts_during_a_pull(server: FakeOllama, context: PluginContext, prune: bool) -> None:
+    """What it has kept is not fetched again; what it has thrown away is, and is said."""
+    driver = Driver(server, OllamaPlugin(dataclasses.replace(QUICK, stall=60.0, waits=(1.0,))), context)
+    server.library.publish(OllamaModel(NAME))
+    server.pulls.faults = [stall(percent=60.0)]
+    restart = threading.Thread(target=server.restart, kwargs={"prune": prune})
+    shown = []
+    for item in driver.plugin.install_model(driver.plan(), driver.context):
+        shown.append(item)
+        if (item.completed or 0) > 1_000_000_000 and restart.ident is None:
+            restart.start()
+    restart.join(5)
+    completed = [item.completed or 0 for item in shown]
+    assert completed == sorted(completed)
+    assert any("fetches" in (item.message or "") for item in shown) is prune
+    assert NAME in driver.models()
+    assert len(server.seen("POST", "/api/pull")) == 2
+
+
+def test_row_35_a_new_install_after_a_server_forgot(server: FakeOllama, driver: Driver) -> None:
     server.library.publish(OllamaModel(NAME))
     server.pulls.faults = [stall(percent=60.0, times=None)]
     steps = driver.plugin.install_model(driver.plan(), driver.context)
@@ -173,8 +223,43 @@ def test_a_server_that_forgets_in_a_restart(server: FakeOllama, driver: Driver) 
     steps.close()  # type: ignore[attr-defined]  # it is a generator
     server.pulls.faults = []
     server.restart(prune=True)
-    driver.install()
+    shown = driver.install()
+    assert next(item.completed for item in shown if item.phase == "downloading") == 0, "the bar begins anew"
     assert NAME in driver.models()
+
+
+def test_row_35_a_server_that_is_away_is_for_the_host_to_wait_for(server: FakeOllama, driver: Driver) -> None:
+    server.stop()
+    with pytest.raises(Unreachable) as raised:
+        driver.install()
+    assert raised.value.retryable
+    assert "ollama serve" in (raised.value.hint or "")
+
+
+def test_the_shape_of_a_real_pull(server: FakeOllama, driver: Driver) -> None:
+    """Five layers in 23 lines: the first ends without saying so, the small ones hardly have a `completed`."""
+    model = OllamaModel(NAME, template="{{ .Prompt }}" * 100, system="Be brief.", license="MIT " * 2000)
+    server.library.publish(model)
+    server.pulls.tick = 0.06
+    server.pulls.speed = model.size / (13.5 * 0.06)
+    answer = httpx.post(f"{server.url}/api/pull", json={"model": NAME}, trust_env=False)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert 20 <= len(lines) <= 28
+    layers = [
+        list(group) for _, group in groupby((line for line in lines if "digest" in line), lambda line: line["digest"])
+    ]
+    assert len(layers) == 5, "one after another"
+    assert "completed" not in layers[0][0]
+    assert layers[0][-1]["completed"] < layers[0][-1]["total"]
+    assert [line["status"] for line in lines if "digest" not in line] == [
+        "pulling manifest", "verifying sha256 digest", "writing manifest", "success",
+    ]  # fmt: skip
+    progress = PullProgress(0)
+    completed = [progress.feed(line).completed or 0 for line in lines]
+    assert progress.succeeded
+    assert completed == sorted(completed)
+    assert completed[-1] == progress.total == sum(group[-1]["total"] for group in layers)
 
 
 def test_a_pull_outlasts_the_end_of_the_one_before(server: FakeOllama, context: PluginContext) -> None:

@@ -18,6 +18,7 @@ from moorage import (
     NotFound,
     PluginContext,
     Provider,
+    RemoteError,
     Unreachable,
     Unsupported,
 )
@@ -46,6 +47,7 @@ def plan(plugin: OllamaPlugin, provider: Provider, context: PluginContext) -> In
 @pytest.fixture
 def run(plugin: OllamaPlugin, plan: InstallPlan, context: PluginContext, ollama: ScriptedOllama) -> Any:
     ollama.models = [{"name": "hf.co/Org/m:q8_0"}]  # in the spelling of an earlier pull
+    ollama.shown = {NAME: {}}
     return lambda: list(plugin.install_model(plan, context))
 
 
@@ -67,7 +69,7 @@ def test_a_pull(ollama: ScriptedOllama, run: Any) -> None:
     assert never_goes_down(shown)
 
 
-def test_a_stream_without_success_is_asked_for_again(ollama: ScriptedOllama, run: Any) -> None:
+def test_row_33_a_stream_without_success_is_asked_for_again(ollama: ScriptedOllama, run: Any) -> None:
     ollama.pulls = [[MANIFEST, at(500)], [MANIFEST, at(500), at(900), *END]]
     shown = run()
     assert pulls(ollama) == 2
@@ -75,7 +77,7 @@ def test_a_stream_without_success_is_asked_for_again(ollama: ScriptedOllama, run
     assert any("started again" in (item.message or "") for item in shown)
 
 
-def test_a_cut_connection_is_asked_for_again(ollama: ScriptedOllama, run: Any) -> None:
+def test_row_33_a_cut_connection_is_asked_for_again(ollama: ScriptedOllama, run: Any) -> None:
     def cut(exchange: Exchange) -> Iterator[Line]:
         yield at(500)
         exchange.reset()
@@ -85,7 +87,7 @@ def test_a_cut_connection_is_asked_for_again(ollama: ScriptedOllama, run: Any) -
     assert pulls(ollama) == 2
 
 
-def test_it_never_claims_success_that_was_not_said(ollama: ScriptedOllama, run: Any) -> None:
+def test_row_34_it_never_claims_success_that_was_not_said(ollama: ScriptedOllama, run: Any) -> None:
     ollama.pulls = [[MANIFEST, at(1000), {"status": "verifying sha256 digest"}]]
     with pytest.raises(Unreachable, match="without saying"):
         run()
@@ -111,7 +113,7 @@ def test_a_stall_is_seen_in_the_numbers(ollama: ScriptedOllama, run: Any) -> Non
     assert any("halt" in (item.message or "") for item in shown)
 
 
-def test_a_server_that_lost_everything_begins_anew(ollama: ScriptedOllama, run: Any) -> None:
+def test_row_35_a_server_that_lost_everything_begins_anew(ollama: ScriptedOllama, run: Any) -> None:
     ollama.pulls = [[at(900)], [at(5), at(400), at(1000), *END]]
     assert never_goes_down(run())
 
@@ -142,11 +144,20 @@ def test_damage_is_downloaded_once_more_and_then_named(ollama: ScriptedOllama, r
         ('Get "https://hf.co/v2/": dial tcp: lookup hf.co: no such host', Unreachable),
     ],
 )
-def test_what_a_new_pull_would_not_cure_is_told_at_once(
+def test_row_34_what_a_new_pull_would_not_cure_is_told_at_once(
     ollama: ScriptedOllama, run: Any, text: str, kind: type[MoorageError]
 ) -> None:
-    ollama.pulls = [[MANIFEST, at(10), {"error": text}]]
-    with pytest.raises(kind):
+    ollama.pulls = [[MANIFEST, at(10), {"error": text}, {"status": "success"}]]
+    with pytest.raises(kind) as raised:
+        run()
+    assert str(raised.value)
+    assert raised.value.hint, "and what to do about it"
+    assert pulls(ollama) == 1
+
+
+def test_row_34_an_unknown_error_line_is_told_in_its_own_words(ollama: ScriptedOllama, run: Any) -> None:
+    ollama.pulls = [[MANIFEST, at(1000), {"error": "the tide was out"}]]
+    with pytest.raises(RemoteError, match="the tide was out"):
         run()
     assert pulls(ollama) == 1
 
@@ -157,16 +168,36 @@ def test_a_refusal_before_the_first_line(ollama: ScriptedOllama, run: Any) -> No
         run()
 
 
-def test_success_counts_only_when_the_model_is_listed(ollama: ScriptedOllama, run: Any) -> None:
-    ollama.models = []
+@pytest.mark.parametrize("lacking", ["tags", "show"])
+def test_row_36_success_counts_only_when_the_model_is_there(ollama: ScriptedOllama, run: Any, lacking: str) -> None:
+    if lacking == "tags":
+        ollama.models = [{"name": "hf.co/org/m:Q4_0"}]
+    else:
+        ollama.shown = {}
     ollama.pulls = [[at(1000), *END]]
-    with pytest.raises(BadAnswer, match="does not list it"):
+    with pytest.raises(BadAnswer, match="does not list it") as raised:
         run()
+    assert not raised.value.retryable
+    assert pulls(ollama) == 1
 
 
-def test_a_broken_line_is_passed_over(ollama: ScriptedOllama, run: Any) -> None:
-    ollama.pulls = [[MANIFEST, b'{"status":"pul', at(1000), *END]]
+def test_a_model_that_cannot_be_shown_is_there_all_the_same(ollama: ScriptedOllama, run: Any) -> None:
+    """The server lists it: only that it is not found would mean that it is not there."""
+    ollama.shown = {NAME: {"capabilities": "odd"}}
+    ollama.pulls = [[at(1000), *END]]
     run()
+
+
+def test_row_34_a_broken_line_is_passed_over(ollama: ScriptedOllama, run: Any) -> None:
+    ollama.pulls = [[MANIFEST, b'{"status":"pul', b"", b"[1, 2]", b"null", at(1000), *END]]
+    run()
+    assert pulls(ollama) == 1
+
+
+def test_row_34_nothing_but_broken_lines_is_no_pull(ollama: ScriptedOllama, run: Any) -> None:
+    ollama.pulls = [[MANIFEST, *[b"\x00\xff garbage"] * 4, {"status": "success"}]]
+    with pytest.raises(BadAnswer, match="broken"):
+        run()
     assert pulls(ollama) == 1
 
 

@@ -32,6 +32,19 @@ def test_every_line_of_a_documented_creation_has_words_of_ours() -> None:
             assert said != line["status"]
 
 
+def test_the_documented_pull() -> None:
+    """The only pull that is recorded: its first line, one of its layers, and its end."""
+    section = RECORDED.read_text().partition("\n## Pull a Model\n")[2].partition("\nif `stream` is set to false")[0]
+    blocks = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
+    lines = [json.loads(found) for block in blocks for found in re.findall(r"\{.*?\}", block, re.DOTALL)]
+    assert len(lines) == 6
+    progress = PullProgress(0)
+    shown = [progress.feed(line) for line in lines]
+    assert progress.succeeded
+    assert [item.completed for item in shown] == [None, 241_970, *[2_142_590_208] * 4]
+    assert [item.phase for item in shown] == ["planning", "downloading", "verifying", *["importing"] * 3]
+
+
 def test_a_pull_of_23_lines() -> None:
     """Five layers as a server sends them: the first ends without saying so, the small ones never have `completed`."""
     size = 2_019_377_376
