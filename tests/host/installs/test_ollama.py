@@ -114,7 +114,7 @@ def test_row_33_a_pull_that_breaks_off_is_asked_for_again(
     ("fault", "words"),
     [
         (PullFault(error="the tide was out"), "the tide was out"),
-        (PullFault(line=b"garbage\n" * 4), "broken"),
+        (PullFault(line=b"garbage\n" * 4, ends=True), "broken"),
         (PullFault("verify", error="digest mismatch", times=None), "damaged"),
     ],
 )
