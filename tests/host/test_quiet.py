@@ -53,7 +53,7 @@ def test_installs_rest_in_quiet_hours(make_host: MakeHost) -> None:
         around = {"from": f"{now - timedelta(hours=2):%H:%M}", "to": f"{now + timedelta(hours=2):%H:%M}"}
         host.preferences.save({"quietHours": around})
         resting = host.installs.get(install.id)
-        assert (resting.state, resting.reason) == ("queued", "quiet hours")
+        assert (resting.state, resting.reason) == ("waiting", "quiet hours")
         assert resting.completed > 1_000_000
         host.preferences.save({"quietHours": None})
         wait_for(lambda: host.installs.get(install.id).ended)

@@ -52,7 +52,7 @@ def render(part: str, theme: str = "system", given: ModuleType = samples) -> str
             s=given,
             fields=fields,
             scripts=SCRIPTS.get(part, ()),
-            places=places([item for item in given.INSTALLS if item.state == "queued"]),
+            places=places([item for item in given.INSTALLS if item.state == "queued" or item.rests]),
             records={item.model_name: item for item in given.INSTALLS if item.model_name},
             night=night,
         )

@@ -196,7 +196,7 @@ INSTALLS = (
     install("i2", state="running", phase="proving", completed=2_500_000_000),
     install("i3", state="waiting", reason="network", completed=800_000_000, starts_at=NOW + timedelta(minutes=2)),
     install("i4", state="queued"),
-    install("i9", state="queued", reason="quiet hours", generation=7),
+    install("i9", state="waiting", reason="quiet hours", generation=7),
     install("i10", state="queued", reason="Moorage was restarted; it goes on from what is kept.", completed=90_000_000),
     install("i5", state="scheduled", when=WINDOW, starts_at=NOW + timedelta(minutes=30), completed=400_000_000),
     install("i11", state="scheduled", when=NOW + timedelta(days=2), starts_at=NOW + timedelta(days=2)),

@@ -19,14 +19,13 @@ from moorage.installs.queue import InstallQueue
 from moorage.installs.rules import place
 from moorage.installs.run import ROOM_SECONDS, TARGET_FULL, Run
 from moorage.installs.runner import ThreadRunner
-from moorage.models import Install, Preferences, When
+from moorage.models import QUIET_HOURS, Install, Preferences, When
 from moorage.plugins import Plugins
 from moorage.schedule import Span, Timer
 
 CLOSE_SECONDS = 2.0  # a run that asks a slow service is left behind; its record says that it goes on
 FIRST_RETRY_SECONDS = 5.0  # after a start
 LATE_SECONDS = 60.0  # after its time: then it is said
-QUIET = "quiet hours"  # what the timer wakes when they begin or end; no install has this id
 RESTARTED = "Moorage was restarted; it goes on from what is kept"
 
 
@@ -99,12 +98,19 @@ class Dispatcher:
     def settings_changed(self) -> None:
         """Quiet hours begin, end, or were changed: what runs goes back into the queue, or what waits there begins."""
         quiet = self._quiet(self._clock())
-        self._timer.drop(QUIET)
+        self._timer.drop(QUIET_HOURS)
         if quiet is not None:
-            self._timer.at(QUIET, quiet.changes_at, self.settings_changed)
+            self._timer.at(QUIET_HOURS, quiet.changes_at, self.settings_changed)
             if quiet.inside:
                 for install in self._queue.list(("running",)).items:
-                    self._rest(install.id, {"state": "queued", "reason": QUIET})
+                    self._rest(install.id, {"state": "waiting", "reason": QUIET_HOURS})
+        if quiet is None or not quiet.inside:
+            for install in self._queue.list(("waiting",)).items:
+                if install.rests:
+                    with suppress(Conflict):  # it was steered at this moment
+                        install = self._queue.change(install.id, allowed=("waiting",), **self.placed(install.when))
+                        self.set_timer(install)
+                        self._events.publish("install.changed", install.id, state=install.state)
         self.pump()
 
     # -- for the service ----------------------------------------------------------------------------------------
@@ -145,9 +151,9 @@ class Dispatcher:
                 return
             quiet = self._quiet(self._clock())
             if quiet is not None and quiet.inside:
-                self._explain(None, QUIET)
+                for install in self._queue.waiting():
+                    self._rest(install.id, {"state": "waiting", "reason": QUIET_HOURS})
                 return
-            self._explain(QUIET, None)
             for install in self._queue.waiting():  # the window of one may have ended at this moment
                 if place(install.when, self._clock()).starts_at is not None:
                     self._end_of_window(install)
@@ -244,13 +250,6 @@ class Dispatcher:
             self._runner.stop(install)
 
     # -- runs ---------------------------------------------------------------------------------------------------
-
-    def _explain(self, before: str | None, after: str | None) -> None:
-        """Say why what is queued does not start, or no longer say it."""
-        for install in self._queue.waiting():
-            if install.reason == before:
-                with suppress(Conflict):  # it has left the queue in between
-                    self._queue.change(install.id, allowed=("queued",), reason=after)
 
     def _run_of(self, install: Install) -> Run:
         return Run(

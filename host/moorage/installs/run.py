@@ -82,7 +82,6 @@ class Run:
         self._stream: PluginStream[InstallProgress] | None = None
         self._stopped = threading.Event()
         self._told = self._saved = 0.0
-        self._begun_at = install.completed
         self._on_stop: Callable[[], None] = lambda: None
         self._asks = "network"  # whom it is talking to: what it waits for when that one is away
 
@@ -139,7 +138,6 @@ class Run:
             model_name=plan.name,
             replaces=install.replaces if install.replaces is not None else not self._lacks(install.target, plan.name),
         )
-        self._begun_at = plan.already_here
         self._wait_until_gone(install.target, plan.name, self._stopped.is_set)
 
         def fetch(parts: Sequence[FilePart]) -> Generator[InstallProgress, None, tuple[Path, ...]]:
@@ -249,12 +247,15 @@ class Run:
     def _failed(self, error: MoorageError) -> None:
         """By kind: wait and try again, ask the person, or fail with a hint."""
         failure = InstallFailure(code=error.code, message=str(error), hint=error.hint)
-        # Pauses and restarts do not count, and neither do failures on a way that goes on.
-        failures = 1 if self.live.completed > self._begun_at else self.live.failures + 1
+        # Pauses and restarts do not count, and neither do failures on a way that goes on. Each pull begins at nothing
+        # and soon has what it had before: only what was never here is progress.
+        went_on = self.live.completed > self.live.furthest
+        failures = 1 if went_on else self.live.failures + 1
         kept: dict[str, Any] = {
             "completed": self.live.completed,
             "total": self.live.total,
             "failures": failures,
+            "furthest": max(self.live.completed, self.live.furthest),
         }
         if isinstance(error, AuthFailed | Gated):
             self._wait("sign-in", failure, **kept)

@@ -214,17 +214,18 @@ class Installs:
         return Page(items=tuple(self._with_progress(install) for install in page.items), next=page.next)
 
     def queue(self) -> builtins.list[Install]:
-        """The queued ones in the order in which they will run."""
-        return self._queue.waiting()
+        """Those that wait for their turn, or for the end of quiet hours, in the order in which they will run."""
+        waiting = (install for install in self._queue.list(("queued", "waiting")).items)
+        return sorted((item for item in waiting if item.state == "queued" or item.rests), key=lambda item: item.order)
 
     def active(self) -> builtins.list[Install]:
         """What runs, newest first, with its progress."""
         return list(self.list(("running",)).items)
 
     def needing_attention(self) -> int:
-        """How many failed or wait for something."""
-        counts = self._queue.counts()
-        return counts.get("waiting", 0) + counts.get("failed", 0)
+        """How many failed, or wait for something that may never come by itself."""
+        waiting = self._queue.list(("waiting",)).items
+        return self._queue.counts().get("failed", 0) + sum(not install.rests for install in waiting)
 
     def timeline(self, id: str) -> tuple[TimelineEntry, ...]:
         """What happened to an install, oldest first."""

@@ -153,7 +153,8 @@ class StoredQueue:
             self._refuse(install, None, generation)
             if install.state not in PLACED:
                 raise Conflict(f"An install that is {install.state} has no place in the queue.")
-            others = [item for item in self.waiting() if item.id != id]
+            placed = self._documents.query({"state": list(PLACED)}).items
+            others = sorted((item for item in placed if item.id != id), key=lambda item: item.order)
             index = 0
             if before is not None:
                 index = next((n for n, item in enumerate(others) if item.id == before), -1)

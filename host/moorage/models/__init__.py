@@ -25,6 +25,7 @@ from moorage.models.completion import Usage as Usage
 from moorage.models.gateway import GatewayModel as GatewayModel
 from moorage.models.health import HealthPart as HealthPart
 from moorage.models.installs import ENDED as ENDED
+from moorage.models.installs import QUIET_HOURS as QUIET_HOURS
 from moorage.models.installs import ChatProof as ChatProof
 from moorage.models.installs import Disk as Disk
 from moorage.models.installs import Install as Install

@@ -15,6 +15,9 @@ Road = Literal["pull", "import"]
 
 State = Literal["scheduled", "queued", "running", "paused", "waiting", "installed", "failed", "cancelled"]
 Phase = Literal["planning", "downloading", "verifying", "importing", "proving"]
+QUIET_HOURS = "quiet hours"
+"""The reason of an install that waits for their end, and for nothing else."""
+
 ENDED: frozenset[str] = frozenset({"installed", "failed", "cancelled"})
 
 
@@ -161,7 +164,7 @@ class TimelineEntry(Model):
 class Install(Document):
     """One durable record of getting one model (one file or set of shards) onto one target. Sizes in bytes.
 
-    `attempt` counts the runs: each claim raises it, and what an older run writes is refused. `generation` counts what
+    `completed` is what is here, `furthest` the most that was. `attempt` counts the runs: each claim raises it, and what an older run writes is refused. `generation` counts what
     people did to it (pause, resume, cancel, retry, …), so that a click on a page that is out of date hits nothing.
     `hashes` are the sha256 of its files, `update` a newer revision of them; `starts_at` is when a scheduled one begins
     (or goes on). `replaces` tells whether the target had a model of this name before; only one that had none can be
@@ -185,6 +188,7 @@ class Install(Document):
     total: int | None = None
     bytes_per_second: float | None = None
     seconds_left: float | None = None
+    furthest: int = 0
     attempt: int = 0
     generation: int = 1
     failures: int = 0
@@ -206,6 +210,11 @@ class Install(Document):
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits for the end of quiet hours, and goes on by itself then."""
+        return self.state == "waiting" and self.reason == QUIET_HOURS
 
     def shown(self) -> dict[str, Any]:
         """The record as API.md has it."""

@@ -137,7 +137,7 @@ def test_quiet_hours_within_the_window_win(begin: MakeTravelled, hub: FakeHub) -
     install = ask(host, window())
     timer.advance("2026-05-22T00:30:00Z")
     resting = host.installs.get(install.id)
-    assert (resting.state, resting.reason) == ("queued", "quiet hours")
+    assert (resting.state, resting.reason) == ("waiting", "quiet hours")
     timer.advance("2026-05-22T01:00:00Z")
     until(lambda: host.installs.get(install.id).state == "installed")
 

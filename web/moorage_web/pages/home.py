@@ -26,7 +26,7 @@ def home() -> ResponseReturnValue:
         conversations=conversations,
         agents={agent.id: agent.name for agent in agents},
         providers=host().providers.list(limit=6).items,
-        attention=host().installs.list(("failed", "waiting"), limit=3).items,
+        attention=[item for item in host().installs.list(("failed", "waiting"), limit=20).items if not item.rests][:3],
         target_names=host().local.names(),
         drafts=host().providers.discovered(),
         first_visit=not conversations and not request.args,

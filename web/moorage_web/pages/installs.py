@@ -130,11 +130,15 @@ def _page(error: MoorageError | None = None, template: str = "pages/installs.htm
             continue
         page = host().installs.list(states, limit=HISTORY if history else OTHERS, cursor=cursor if history else None)
         items = list(page.items)
+        count = sum(counts.get(state, 0) for state in states)
         if key == "queue":  # the queue in its order, then what is paused
             items = [*queue, *(item for item in items if item.state == "paused")]
+            count = len(queue) + counts.get("paused", 0)
+        elif key == "attention":
+            items = [item for item in items if not item.rests]
+            count = host().installs.needing_attention()
         elif key == "scheduled":
             items.sort(key=lambda item: item.starts_at or item.created_at)
-        count = sum(counts.get(state, 0) for state in states)
         sections.append(Section(key, title, items, count, page.next if history else None))
     return render_template(
         template,
@@ -159,7 +163,7 @@ def _refused(id: str, error: MoorageError) -> str:
 
 
 def _row(install: Install, error: MoorageError | None = None) -> str:
-    place = places(host().installs.queue()).get(install.id) if install.state == "queued" else None
+    place = places(host().installs.queue()).get(install.id) if install.state == "queued" or install.rests else None
     name = host().providers.names().get(install.target, install.target)
     return render_template("fragments/install.html", install=install, target_name=name, place=place, error=error)
 
