@@ -142,6 +142,7 @@ def test_an_install_for_the_next_minute_outlives_its_tab_and_its_server(
             says(row, "Chats")
             expect(row).to_contain_text(re.compile(r"\d tokens/s"))
             row.get_by_role("link", name=REAL).click()
+            expect(fresh.locator("#install-details")).to_contain_text(f"When{minute.day} {minute:%b %Y, %H:%M}:00 IST")
             story = [entry.inner_text() for entry in fresh.locator(".timeline .moment > p:first-of-type").all()]
         (record,) = api.get("/api/installs")["installs"]
     assert story[-1] == "Asked for in the browser."
