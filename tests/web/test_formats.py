@@ -65,6 +65,17 @@ def test_the_exact_time_is_in_the_persons_zone() -> None:
     assert html == ('<time datetime="2026-11-24T20:30:00+00:00" title="24 Nov 2026, 21:30:00 CET">1 h ago</time>')
 
 
+@pytest.mark.parametrize("moment", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_the_last_and_the_first_moment_can_be_shown_everywhere(moment: datetime, zone: str) -> None:
+    """The one is in the year 10000 in Berlin, the other in the year 0 in New York."""
+    html = formats.time_markup(moment, NOW, ZoneInfo(zone))
+    assert str(moment.year) in html
+    assert formats.clock(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), ZoneInfo("Europe/Berlin")) == (
+        "31 Dec 9999, 23:59:59 UTC"
+    )
+
+
 def test_exact_values_are_in_titles() -> None:
     assert formats.count_markup(1_204_512) == '<span title="1,204,512">1.2 M</span>'
     assert formats.size_markup(4_100_000_000) == '<span title="4,100,000,000 bytes">4.1 GB</span>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
@@ -93,8 +93,11 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def clock(moment: datetime, zone: tzinfo) -> str:
-    """The exact time in the person's zone: 24 Nov 2026, 22:22:05 CET."""
-    local = moment.astimezone(zone)
+    """The exact time in the person's zone: 24 Nov 2026, 22:22:05 CET; in UTC where that zone has no such year."""
+    try:
+        local = moment.astimezone(zone)
+    except OverflowError:
+        local = moment.astimezone(UTC)
     return f"{local.day} {local:%b %Y, %H:%M:%S %Z}"
 
 
