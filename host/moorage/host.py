@@ -23,6 +23,7 @@ from moorage.http import HttpDoor, ProxySettings
 from moorage.installs import Installs
 from moorage.installs.planner import Planner
 from moorage.installs.stored_queue import StoredQueue
+from moorage.installs.targets import Targets
 from moorage.local import LocalModels
 from moorage.plugins import Discover, Plugins
 from moorage.plugins.discovery import installed
@@ -137,7 +138,7 @@ class Host:
             queue,
             self.planner,
             self.plugins,
-            self.providers,
+            Targets(self.local, self.providers, self.plugins),
             self.search,
             self.downloader,
             self.events,
@@ -147,11 +148,10 @@ class Host:
             new_id,
             lambda: self.preferences.current,
             quiet,
-            self.local.forget,
-            self.local.lacks,
             self.storage.tidy,
         )
-        self.local.on_removed = self.storage.tidy
+        self.local.on_removed = self.installs.model_removed
+        self.local.is_brought = self.installs.brings
         self.preferences.on_change(lambda _: self.installs.settings_changed())
         self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock, context_length)
         self.access = Access(self.store, home, settings.access_password(), clock)

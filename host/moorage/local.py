@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from moorage.errors import Missing, MoorageError
+from moorage.errors import Conflict, Missing, MoorageError
 from moorage.events import EventBus
 from moorage.machine import Machine, disk_size, free_disk, total_memory
 from moorage.models import SavedProvider, Target
@@ -31,7 +31,8 @@ class LocalModels:
         self._home = home
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, Target]] = {}
-        self.on_removed: Callable[[], None] = lambda: None
+        self.on_removed: Callable[[str, str], None] = lambda target, model: None
+        self.is_brought: Callable[[str, str], bool] = lambda target, model: False
 
     def names(self) -> dict[str, str]:
         """Target id to name, of all saved targets, without asking them anything."""
@@ -116,12 +117,15 @@ class LocalModels:
         raise Missing("There is no target to install on.", hint="Add an Ollama server in Settings, or enable a plugin.")
 
     def remove(self, target: str, name: str) -> None:
-        """Remove an installed model from its target."""
+        """Remove an installed model from its target; Conflict while an install is at work on it."""
         if target not in self.names():
-            raise Missing(f"There is no target {target}.")
+            known = ", ".join(f"{id} ({name})" for id, name in self.names().items()) or "none"
+            raise Missing(f"There is no target {target}.", hint=f"There are: {known}.")
+        if self.is_brought(target, name):
+            raise Conflict(f"{name} is being installed at this moment.", hint="Cancel the install: that removes it.")
         self._plugins.remove_model(self._providers.resolve(target), name)
         self.forget(target)
-        self.on_removed()
+        self.on_removed(target, name)
         self._events.publish("model.removed", target, model=name)
 
     def forget(self, target: str) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from moorage.errors import MoorageError
 from moorage.fetch import Downloader
 from moorage.installs.queue import InstallQueue
 from moorage.local import LocalModels
 from moorage.machine import disk_size, free_disk
-from moorage.models import Install, Storage, StoredFile, StoredModel
+from moorage.models import ACTIVE, Install, Storage, StoredFile, StoredModel
 
-# An install in one of these may still want what was fetched for it: a failed one can be tried again.
-MAY_WANT = ("scheduled", "queued", "running", "paused", "waiting", "failed")
+log = logging.getLogger("moorage.storage")
+MAY_WANT = (*ACTIVE, "failed")  # what was fetched: a failed one can be tried again
 KEPT_SECONDS = 10.0  # a look at every file is not made for every page
 
 
@@ -53,18 +55,24 @@ class StorageService:
         return freed
 
     def tidy(self) -> None:
-        """Give back the space of finished and damaged files that nothing needs: after an install, or a removal."""
-        self._downloader.sweep()
-        for file in self._files():
-            if file.kind != "partial" and not file.needed:
-                self._downloader.remove(file.key)
+        """Give back the space of finished and damaged files that nothing needs: after an install, or a removal.
+
+        What cannot be removed now is tried the next time.
+        """
+        try:
+            self._downloader.sweep()
+            for file in self._files():
+                if file.kind != "partial" and not file.needed:
+                    self._downloader.remove(file.key)
+        except (MoorageError, OSError) as error:
+            log.warning("files that nothing needs could not be removed: %s", error)
 
     def _files(self) -> tuple[StoredFile, ...]:
         """The files that no model uses, with the installs that may want them."""
         files = self._downloader.files()
         # Asked after the files were looked at: an install is on record before it fetches anything.
         installs = self._queue.list(MAY_WANT).items
-        return tuple(file.model_copy(update={"installs": tuple(_wanting(file, installs))}) for file in files)
+        return tuple(_with_installs(file, installs) for file in files)
 
     def _size(self) -> int:
         now = time.monotonic()
@@ -74,7 +82,14 @@ class StorageService:
         return self._measured[1]
 
 
+def _with_installs(file: StoredFile, installs: tuple[Install, ...]) -> StoredFile:
+    wanting = tuple(_wanting(file, installs))
+    name = file.name or next((install.file for install in installs if install.id in wanting), None)
+    return file.model_copy(update={"installs": wanting, "name": name})
+
+
 def _wanting(file: StoredFile, installs: tuple[Install, ...]) -> Iterator[str]:
+    """The ids of the installs that may want this file."""
     if file.kind == "damaged":  # it is fetched anew whoever wants it
         return
     for install in installs:

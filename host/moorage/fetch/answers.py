@@ -66,8 +66,9 @@ def check(reply: Reply, part: FilePart, offset: int, etag: str | None) -> bool:
     announced = headers.get("content-length")
     if announced is not None and announced.strip() != str(length):
         raise BadAnswer(
-            f"{part.name} should have {part.size} bytes, but the server announces another size.",
-            hint="The file has changed at the source: look the model up again.",
+            f"{part.name} seems to have changed at the source: it should have {part.size} bytes, "
+            "but the server announces another size.",
+            hint="Look the model up again.",
         )
     return reply.status == 206
 

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-from moorage.errors import DiskFull
 from moorage.fetch.job import Job
 from moorage.fetch.part import key_of
+from moorage.fetch.room import Room
 from moorage.fetch.shelf import Shelf
 from moorage.fetch.throttle import Throttle
 from moorage.fetch.transfer import Patience
@@ -38,10 +38,10 @@ class Downloader:
     ) -> None:
         self._door = door
         self._shelf = Shelf(directory)
-        self._reserve = reserve
         self._patience = patience or Patience()
         self._throttle = Throttle(rate)
         self._free = free
+        self._room = Room(lambda: self._free(self._shelf.blobs), reserve)
 
     def path(self, part: FilePart) -> Path:
         """Where the finished file is, or will be."""
@@ -67,10 +67,11 @@ class Downloader:
         NotFound, RateLimited.
         """
         self._shelf.prepare()
-        self._check_room(parts)
+        self._make_room(parts)
+        self._shelf.want(parts, owner)
         scope = scope or CallScope(None)
         http = self._door.client("download", scope=scope)
-        job = Job(self._shelf, http, parts, credential, scope, owner, self._patience, self._throttle, self._check_rest)
+        job = Job(self._shelf, http, parts, credential, scope, owner, self._patience, self._throttle, self._room)
         yield job.progress("downloading")
         for part in parts:
             yield from job.part(part)
@@ -80,7 +81,7 @@ class Downloader:
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more would leave the reserve free."""
         self._shelf.prepare()
-        return self._free(self._shelf.blobs) >= size + self._reserve
+        return self._room.has(size)
 
     def remove_partial(self, owner: str) -> None:
         """Forget the unfinished files that only this install wanted."""
@@ -98,25 +99,11 @@ class Downloader:
         """Remove one of `files` and give the bytes freed; 0 while somebody is fetching it, and when it is not here."""
         return self._shelf.remove(key, REMOVE_SECONDS)
 
-    def _check_room(self, parts: Sequence[FilePart]) -> None:
-        needed = sum({key_of(part): part.size - self.kept(part) for part in parts}.values())
-        free = self._free(self._shelf.blobs)
-        if needed and free < needed + self._reserve:
-            raise DiskFull(
-                f"{_human(needed)} are still needed, and {_human(self._reserve)} should stay free, "
-                f"but the disk has {_human(free)} left.",
-                hint="Make room, or choose a smaller file.",
-            )
-
-    def _check_rest(self) -> None:
-        """Others fill the disk too: stop while there is still room for all that is not a model."""
-        free = self._free(self._shelf.blobs)
-        if free < self._reserve // 2:
-            raise DiskFull(
-                f"The disk has only {_human(free)} left, of which {_human(self._reserve)} should stay free.",
-                hint="Make room and resume: what was downloaded so far is kept.",
-            )
-
-
-def _human(size: int) -> str:
-    return f"{size / GIB:.1f} GB" if size >= GIB / 10 else f"{size / 1024**2:.1f} MB"
+    def _make_room(self, parts: Sequence[FilePart]) -> None:
+        """Raise DiskFull where room is lacking, even without the damaged copies of what is fetched anew."""
+        needed = {key_of(part): part.size - self.kept(part) for part in parts}
+        size = sum(needed.values())
+        if size and not self._room.has(size):
+            for key in needed:
+                self._shelf.drop_damaged(key)
+        self._room.require(size)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 
 from pydantic import SecretStr
 
-from moorage.errors import BadAnswer
+from moorage.errors import BadAnswer, MoorageError
 from moorage.fetch.part import PartFile, key_of
+from moorage.fetch.room import Room
 from moorage.fetch.shelf import Shelf
 from moorage.fetch.throttle import Throttle
 from moorage.fetch.transfer import Patience, Transfer
@@ -34,14 +36,14 @@ class Job:
         owner: str | None,
         patience: Patience,
         throttle: Throttle,
-        check_disk: Callable[[], None],
+        room: Room,
     ) -> None:
         self._shelf = shelf
         self._scope = scope
         self._owner = owner
         self._patience = patience
         self._throttle = throttle
-        self._check_disk = check_disk
+        self._room = room
         self._http = http
         self._key = credential.value if credential else None
         self._origins = frozenset(origin(url) for url in credential.origins) if credential else frozenset()
@@ -52,39 +54,60 @@ class Job:
         self._told = 0.0
 
     def progress(self, phase: Phase, message: str | None = None) -> InstallProgress:
-        """The state of the job; what it shows never falls, even where bytes had to be thrown away."""
+        """The state of the job; where it is less than before, bytes had to be thrown away, and it begins `again`."""
         self._told = time.monotonic()
-        self._shown = max(self._shown, min(sum(self._here[key] for key in self._keys), self._total))
-        return InstallProgress(phase=phase, completed=self._shown, total=self._total, message=message)
+        again = self._has_less
+        self._shown = self._kept
+        return InstallProgress(phase=phase, completed=self._shown, total=self._total, message=message, again=again)
+
+    @property
+    def _kept(self) -> int:
+        return sum(self._here[key] for key in self._keys)
+
+    @property
+    def _has_less(self) -> bool:
+        """Whether less is here than was told."""
+        return self._kept < self._shown
 
     def part(self, part: FilePart) -> Progress:
         """Have one file, whoever fetches it."""
         key = key_of(part)
         while not self._shelf.has(part):
+            self._shelf.owners.add(key, self._owner)  # each time: whoever fetches it may have removed all of it
             with self._shelf.locked(key, LOCK_SECONDS) as held:
                 if held and not self._shelf.has(part):
                     yield from self._fetch(part, key)
             if not held:
                 self._scope.check()
                 self._here[key] = self._shelf.kept(part)
-                if self._due():
+                if self._has_less:
+                    message = f"What was here of {part.name} had to be thrown away. Another install fetches it again."
+                    yield self.progress("downloading", message)
+                elif self._due():
                     yield self.progress("downloading", f"{part.name} is being fetched by another install.")
         self._here[key] = part.size
+        self._shelf.owners.drop(key, self._owner)
 
     def _fetch(self, part: FilePart, key: str) -> Progress:
-        file = self._shelf.open(key, owner=self._owner, part=part)
+        file = self._shelf.open(part, self._owner)
+        transfer = Transfer(self._http, self._scope, part, file, self._key_for, self._patience, self._throttle)
         try:
             yield from self._reread(part, file)
+            self._here[key] = file.offset
+            if self._has_less:
+                yield self.progress(
+                    "downloading", f"Bytes of {part.name} are not here any more. They are fetched again."
+                )
             for attempt in (1, 2):
-                transfer = Transfer(self._http, self._scope, part, file, self._key_for, self._patience, self._throttle)
                 for message in transfer.run():
                     self._here[key] = file.offset
                     if message is not None or self._due():
-                        self._check_disk()
+                        self._room.check()
                         yield self.progress("downloading", message)
                 if part.sha256 in (None, file.sha256):
                     file.publish(self._shelf.path(part))
-                    (self._shelf.quarantine / key).unlink(missing_ok=True)
+                    with suppress(MoorageError):  # the file is right, whatever becomes of an old one
+                        self._shelf.drop_damaged(key)
                     if part.sha256 is None:
                         yield self.progress(
                             "verifying", f"The source has no hash of {part.name}: only its size was checked."
@@ -93,7 +116,14 @@ class Job:
                 file.quarantine(self._shelf.quarantine)
                 self._here[key] = 0
                 if attempt == 1:
-                    yield self.progress("verifying", f"{part.name} was damaged on the way. It is fetched once more.")
+                    if not self._room.has(part.size):  # for the copy put aside and for the file
+                        self._shelf.drop_damaged(key)
+                    yield self.progress("downloading", f"{part.name} was damaged on the way. It is fetched once more.")
+            if transfer.has_changed:
+                raise BadAnswer(
+                    f"{part.name} has changed at the source: its hash is not the one that was announced.",
+                    hint="Look the model up again.",
+                )
             raise BadAnswer(
                 f"{part.name} arrived damaged twice: its hash is not the one that the source announces.",
                 hint="Try again later, or choose another file.",

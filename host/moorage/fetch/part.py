@@ -7,25 +7,25 @@ of them than there are, and the hash decides in the end.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from moorage.errors import BadAnswer, DiskFull, MoorageError, StoreError
+from moorage.errors import BadAnswer, MoorageError
+from moorage.fetch.errors import writing
+from moorage.fetch.owners import Owners
 from moorage.fetch.sidecar import Sidecar
 from moorage.models import FilePart
 
 SYNC_BYTES = 64 * 1024 * 1024
 SYNC_SECONDS = 5.0
 BLOCK = 1024 * 1024
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNVERIFIED = "unverified-"
 
@@ -47,7 +47,9 @@ def is_key(text: str) -> bool:
 class PartFile:
     """The open part. Only the holder of its lock may have one."""
 
-    def __init__(self, directory: Path, key: str, *, owner: str | None = None, part: FilePart | None = None) -> None:
+    def __init__(self, directory: Path, key: str, part: FilePart) -> None:
+        self._key = key
+        self._owners = Owners(directory)
         self.path = directory / f"{key}.part"
         self._sidecar_path = directory / f"{key}.json"
         self.sidecar = Sidecar.read(self._sidecar_path)
@@ -58,15 +60,11 @@ class PartFile:
         self._digest = hashlib.sha256()
         self._synced_at = time.monotonic()
         self._is_lost = False
-        self._introduce(owner, part)
+        self._introduce(part)
 
-    def _introduce(self, owner: str | None, part: FilePart | None) -> None:
-        """Write down at once whose file this is: a kill before the first sync must not leave bytes of nobody."""
-        known = replace(self.sidecar)
-        if owner is not None and owner not in known.owners:
-            known.owners = (*known.owners, owner)
-        if part is not None:
-            known.name, known.total = part.name, part.size
+    def _introduce(self, part: FilePart) -> None:
+        """Write down at once what this becomes: a kill before the first sync must not leave bytes of nothing known."""
+        known = replace(self.sidecar, name=part.name, total=part.size)
         if known == self.sidecar:
             return
         self.sidecar = known
@@ -81,14 +79,14 @@ class PartFile:
         """Keep what there is. Never raises: the sidecar then simply knows of fewer bytes."""
         if self._file.closed:
             return
-        if self.offset < self._kept:  # stopped while it was reread: what is here is as good as it was
-            self._file.close()
-        elif self.offset == 0:
-            self.discard()
-        else:
-            if not self._is_lost:
-                with suppress(OSError):
-                    self._sync()
+        with suppress(OSError, MoorageError):
+            if self.offset < self._kept:  # stopped while it was reread: what is here is as good as it was
+                pass
+            elif self.offset == 0:
+                self._discard()
+            elif not self._is_lost:
+                self._sync()
+        with suppress(OSError):  # some file systems tell only here what they could not write
             self._file.close()
 
     def reread(self) -> Iterator[int]:
@@ -137,10 +135,11 @@ class PartFile:
             self._file.close()
             self.path.replace(path)
             sync_directory(path.parent)
-        self._forget()
+        with suppress(OSError, MoorageError):  # the file is there and right: a sweep takes the rest
+            self._forget()
 
     def quarantine(self, directory: Path) -> None:
-        """Put a damaged file aside, where nobody takes it for a good one, and begin an empty part."""
+        """Put a damaged file aside, in place of an earlier one, where nobody takes it for a good one; begin anew."""
         with writing():
             directory.mkdir(mode=0o700, exist_ok=True)
             self._file.close()
@@ -148,7 +147,7 @@ class PartFile:
             self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
         self.restart()
 
-    def discard(self) -> None:
+    def _discard(self) -> None:
         """Remove the part and what is known about it."""
         self._file.close()
         self.path.unlink(missing_ok=True)
@@ -157,6 +156,7 @@ class PartFile:
     def _forget(self) -> None:
         for path in (self._sidecar_path, self._sidecar_path.with_suffix(".tmp")):
             path.unlink(missing_ok=True)
+        self._owners.forget(self._key)
 
     def _sync(self) -> None:
         self._flush()
@@ -171,22 +171,6 @@ class PartFile:
             # The kernel tells it once and drops the bytes: that a later fsync succeeds proves nothing about them.
             self._is_lost = True
             raise
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Errors of the disk by their kind: full, or not to be written at all."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise DiskFull(
-                f"The disk is full ({error.strerror}).",
-                hint="Make room and resume: what was downloaded so far is kept.",
-            ) from None
-        raise StoreError(
-            f"The models directory cannot be written: {error.strerror}.", hint="Check the disk and its permissions."
-        ) from None
 
 
 def sync_directory(path: Path) -> None:

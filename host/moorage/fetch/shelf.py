@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from moorage.errors import MoorageError
-from moorage.fetch.part import PartFile, is_key, key_of, writing
+from moorage.fetch.errors import writing
+from moorage.fetch.owners import Owners
+from moorage.fetch.part import PartFile, is_key, key_of
 from moorage.fetch.sidecar import Sidecar
 from moorage.models import FilePart, StoredFile
+
+log = logging.getLogger("moorage.fetch")
 
 
 class Shelf:
@@ -21,6 +26,7 @@ class Shelf:
         self.blobs = directory / "blobs"
         self.partial = directory / "partial"
         self.quarantine = directory / "quarantine"
+        self.owners = Owners(self.partial)
 
     def prepare(self) -> None:
         with writing():
@@ -38,11 +44,26 @@ class Shelf:
         if self.has(part):
             return part.size
         key = key_of(part)
-        return min(Sidecar.read(self.partial / f"{key}.json").offset, _size(self.partial / f"{key}.part") or 0)
+        kept = min(Sidecar.read(self.partial / f"{key}.json").offset, _size(self.partial / f"{key}.part") or 0)
+        if kept > part.size:  # never a part of this file
+            return 0
+        return part.size if kept == 0 and self.has(part) else kept  # it may have been finished between the two looks
 
-    def open(self, key: str, *, owner: str | None = None, part: FilePart | None = None) -> PartFile:
-        """The unfinished file, of `part` and wanted by `owner` from now on; its lock must be held."""
-        return PartFile(self.partial, key, owner=owner, part=part)
+    def want(self, parts: Sequence[FilePart], owner: str | None) -> None:
+        """Let all who would remove the unfinished ones know that this install needs them, or will."""
+        for part in parts:
+            if not self.has(part):
+                self.owners.add(key_of(part), owner)
+
+    def open(self, part: FilePart, owner: str | None) -> PartFile:
+        """The unfinished file, wanted by `owner` from now on; its lock must be held."""
+        key = key_of(part)
+        self.owners.add(key, owner)
+        return PartFile(self.partial, key, part)
+
+    def drop_damaged(self, key: str) -> None:
+        with writing():
+            (self.quarantine / key).unlink(missing_ok=True)
 
     @contextmanager
     def locked(self, key: str, seconds: float) -> Iterator[bool]:
@@ -66,17 +87,26 @@ class Shelf:
             lock.release()
 
     def sweep(self) -> None:
-        """Remove what a kill left: parts that nobody is known to want, what was known of parts that are gone, locks."""
+        """Remove what a kill left: parts that nothing is known of, what was known of parts that are gone, locks.
+
+        Never raises for one that cannot be removed now: the next sweep tries again.
+        """
         for key in {path.stem for path in self.partial.glob("*.*") if is_key(path.stem)}:
-            part, sidecar, half = (self.partial / f"{key}.{suffix}" for suffix in ("part", "json", "tmp"))
-            if part.exists() and sidecar.exists() and not half.exists():
-                continue
-            with suppress(MoorageError), self.locked(key, 0) as held:  # whose lock is held, is being fetched
-                if not held:
-                    continue
-                leftover = (half,) if part.exists() and sidecar.exists() else (part, sidecar, half)
-                for path in leftover:
-                    path.unlink(missing_ok=True)
+            try:
+                with writing():
+                    self._sweep(key)
+            except MoorageError as error:
+                log.warning("what is left of %s could not be removed: %s", key, error)
+
+    def _sweep(self, key: str) -> None:
+        part, sidecar, half = (self.partial / f"{key}.{suffix}" for suffix in ("part", "json", "tmp"))
+        if part.exists() and sidecar.exists() and not half.exists():
+            return
+        with self.locked(key, 0) as held:  # whose lock is held, is being fetched
+            if held and part.exists() and sidecar.exists():
+                half.unlink(missing_ok=True)
+            elif held:
+                self._discard(key)
 
     def files(self) -> list[StoredFile]:
         """All files that no model uses: finished ones that have no second name, unfinished and damaged ones."""
@@ -97,7 +127,7 @@ class Shelf:
                         size=size,
                         total=known.total,
                         name=known.name,
-                        installs=known.owners,
+                        installs=self.owners.of(path.stem),
                     )
                 )
         for path in sorted(self.quarantine.glob("*")):
@@ -111,33 +141,34 @@ class Shelf:
         freed = 0
         if not is_key(key):
             return freed
-        with self.locked(key, seconds) as held:
+        with writing(), self.locked(key, seconds) as held:
             if held:
-                places = (self.blobs / key, self.partial / f"{key}.part", self.quarantine / key)
-                for path in places:
-                    with suppress(OSError):
+                part = self.partial / f"{key}.part"
+                freed = _size(part) or 0
+                self._discard(key)
+                for path in (self.blobs / key, self.quarantine / key):
+                    with suppress(FileNotFoundError):
                         stat = path.stat()
                         if stat.st_nlink == 1:
                             path.unlink()
                             freed += stat.st_size
-                for suffix in (".json", ".tmp"):
-                    (self.partial / f"{key}{suffix}").unlink(missing_ok=True)
         return freed
 
     def disown(self, owner: str, seconds: float) -> None:
-        """Remove the unfinished files that only `owner` wanted. One that is being fetched for another one stays."""
-        for path in sorted(self.partial.glob("*.json")):
-            if owner not in Sidecar.read(path).owners:
-                continue
-            with self.locked(path.stem, seconds) as held:
-                if not held or not path.exists():
-                    continue
-                sidecar = Sidecar.read(path)
-                sidecar.owners = tuple(other for other in sidecar.owners if other != owner)
-                if sidecar.owners:
-                    sidecar.write(path)
-                else:
-                    self.open(path.stem).discard()
+        """Remove the unfinished files that only `owner` wanted. One that another one wants or fetches stays."""
+        for key in self.owners.wanted_by(owner):
+            # The lock first, also where others are known: two that go at once must not leave it to each other.
+            with writing(), self.locked(key, seconds) as held:
+                if any(other != owner for other in self.owners.of(key)):
+                    self.owners.drop(key, owner)
+                elif held:
+                    self._discard(key)
+
+    def _discard(self, key: str) -> None:
+        """Remove a part with all that is known of it; its lock must be held. Who wants it comes last, for a kill."""
+        for suffix in ("part", "json", "tmp"):
+            (self.partial / f"{key}.{suffix}").unlink(missing_ok=True)
+        self.owners.forget(key)
 
 
 def _acquired(lock: BaseFileLock, seconds: float) -> bool:

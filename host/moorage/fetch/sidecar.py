@@ -10,14 +10,12 @@ from pathlib import Path
 
 @dataclass
 class Sidecar:
-    """What is known about a part. `offset` counts the bytes that are safe; `owners` are the installs that want it.
-
-    `name` and `total` (bytes) are of the file that it becomes, to be shown.
+    """What is known about a part. `offset` counts the bytes that are safe; `name` and `total` (bytes) are of the file
+    that it becomes, to be shown. Who wants it is not here: see `Owners`.
     """
 
     offset: int = 0
     etag: str | None = None
-    owners: tuple[str, ...] = ()
     name: str | None = None
     total: int | None = None
 
@@ -30,7 +28,6 @@ class Sidecar:
             return cls(
                 offset=max(0, int(value["offset"])),
                 etag=None if etag is None else str(etag),
-                owners=tuple(str(owner) for owner in value["owners"]),
                 name=None if name is None else str(name),
                 total=None if total is None else int(total),
             )

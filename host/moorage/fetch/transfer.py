@@ -64,10 +64,17 @@ class Transfer:
         self._throttle = throttle
         self._restarts = 0
         self._links: deque[float] = deque(maxlen=LINKS_PER_HOUR)
+        self._etags: set[str] = set()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the source sent more than one file, as far as its ETags tell."""
+        return len(self._etags) > 1
 
     def run(self) -> Generator[str | None, None, None]:
-        """Until the file has all its bytes, or an error that another try would not mend."""
-        failures = 0
+        """Until the file has all its bytes, or an error that another try would not mend. May be run once more, for a
+        file that was damaged."""
+        failures = self._restarts = 0
         while self._file.offset < self._part.size:
             before = self._file.offset
             try:
@@ -106,16 +113,23 @@ class Transfer:
         etag = file.sidecar.etag
         if file.offset and part.sha256 is None and etag is None:
             file.restart()  # nothing would notice if the two halves were of two files
+            yield f"{part.name} has to be fetched from its beginning: the source cannot tell whether it is the same."
         headers = {"Range": f"bytes={file.offset}-"} if file.offset else {}
         if file.offset and etag is not None:
             headers["If-Range"] = etag
         with self._http.download(
             part.url, headers=headers, key_for=self._key_for, idle_timeout=self._patience.silence
         ) as reply:
-            if not check(reply, part, file.offset, etag) and file.offset:
+            goes_on = check(reply, part, file.offset, etag)
+            now_etag = strong_etag(reply.headers)
+            self._etags.update(each for each in (etag, now_etag) if each is not None)
+            if not goes_on and file.offset:
                 file.restart()
-                yield f"{part.name} has to be fetched from its beginning."
-            file.sidecar.etag = strong_etag(reply.headers)
+                changed = (
+                    " seems to have changed at the source: it" if now_etag and etag not in (None, now_etag) else ""
+                )
+                yield f"{part.name}{changed} has to be fetched from its beginning."
+            file.sidecar.etag = now_etag
             window, window_start = time.monotonic(), file.offset
             for chunk in reply.raw():
                 if file.offset + len(chunk) > part.size:

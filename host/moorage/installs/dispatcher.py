@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable
@@ -11,65 +12,58 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from moorage.clock import Clock
-from moorage.errors import Conflict, Missing
+from moorage.errors import Conflict, Missing, MoorageError, StoreError
 from moorage.events import EventBus
 from moorage.fetch import Downloader
-from moorage.installs.planner import Planner
 from moorage.installs.queue import InstallQueue
 from moorage.installs.rules import place
 from moorage.installs.run import ROOM_SECONDS, TARGET_FULL, Run
 from moorage.installs.runner import ThreadRunner
-from moorage.models import QUIET_HOURS, Install, Preferences, When
-from moorage.plugins import Plugins
+from moorage.models import QUIET_HOURS, Install, InstallFailure, Preferences, When
 from moorage.schedule import Span, Timer
 
+log = logging.getLogger("moorage.installs")
 CLOSE_SECONDS = 2.0  # a run that asks a slow service is left behind; its record says that it goes on
 FIRST_RETRY_SECONDS = 5.0  # after a start
+CATCH_UP_SECONDS = 0.5
 LATE_SECONDS = 60.0  # after its time: then it is said
+AGAIN_SECONDS = 60.0  # after something could not be written
+PUMP = "pump"  # what the timer calls when the queue could not be written; no install has this id
 RESTARTED = "Moorage was restarted; it goes on from what is kept"
 
 
 class Dispatcher:
     """Of all installs; one for each store.
 
-    `quiet` tells of the quiet hours at a moment, `on_there` hears of a target that has a new model, `on_installed` of
-    an install that is done, and `tidy` gives back the disk space of files that nothing needs.
+    `quiet` tells of the quiet hours at a moment, `on_installed` hears of an install that is done, and `tidy` gives back
+    the disk space of files that nothing needs.
     """
 
     def __init__(
         self,
         queue: InstallQueue,
-        planner: Planner,
-        plugins: Plugins,
+        make_run: Callable[[Install, Callable[[str, float], None]], Run],
         downloader: Downloader,
         events: EventBus,
         timer: Timer,
         clock: Clock,
         preferences: Callable[[], Preferences],
         quiet: Callable[[datetime], Span | None],
-        on_there: Callable[[str], None],
         on_installed: Callable[[Install], None],
-        lacks: Callable[[str, str], bool],
-        wait_until_gone: Callable[[str, str, Callable[[], bool]], None],
         tidy: Callable[[], None],
     ) -> None:
         self._queue = queue
-        self._planner = planner
-        self._plugins = plugins
         self._downloader = downloader
         self._events = events
         self._timer = timer
         self._clock = clock
         self._preferences = preferences
         self._quiet = quiet
-        self._on_there = on_there
         self._on_installed = on_installed
-        self._lacks = lacks
-        self._wait_until_gone = wait_until_gone
         self._tidy = tidy
         self._lock = threading.RLock()
         self._closed = False
-        self._runner = ThreadRunner(self._run_of, self._on_run_end)
+        self._runner = ThreadRunner(lambda install: make_run(install, self._later), self._on_run_end)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -77,14 +71,28 @@ class Dispatcher:
         """Go on with what the last process left, and say what was missed in between."""
         for install in self._queue.list(("running", "queued")).items:
             if install.state == "running":
-                install = self._queue.change(install.id, **self.placed(install.when, RESTARTED))
+                install = self._queue.change(
+                    install.id, attempt=install.attempt, **self.placed(install.when, RESTARTED)
+                )
             self.set_timer(install)
-        for install in self._queue.list(("scheduled",)).items:
-            self._its_time(install)
+        self.settings_changed()
         for install in self._queue.list(("waiting",)).items:
             if _tries_again(install):
                 self._later(install.id, FIRST_RETRY_SECONDS)
-        self.settings_changed()
+        due = []
+        for install in self._queue.list(("scheduled",)).items:
+            if install.starts_at is not None and install.starts_at > self._clock():
+                self.set_timer(install)
+            else:
+                due.append(install.id)
+        if due:  # there may be a thousand, and the start does not wait for all of them
+            thread = threading.Thread(target=self._catch_up, args=(due,), name="missed times", daemon=True)
+            thread.start()
+            thread.join(CATCH_UP_SECONDS)
+
+    def _catch_up(self, ids: list[str]) -> None:
+        for id in ids:
+            self._wake(id)
 
     @property
     def running(self) -> bool:
@@ -96,11 +104,11 @@ class Dispatcher:
         self._runner.close(CLOSE_SECONDS)
 
     def settings_changed(self) -> None:
-        """Quiet hours begin, end, or were changed: what runs goes back into the queue, or what waits there begins."""
+        """Quiet hours begin, end, or were changed: what runs or is queued waits for their end, or goes on."""
         quiet = self._quiet(self._clock())
         self._timer.drop(QUIET_HOURS)
         if quiet is not None:
-            self._timer.at(QUIET_HOURS, quiet.changes_at, self.settings_changed)
+            self._timer.at(QUIET_HOURS, quiet.changes_at, self._quiet_changes)
             if quiet.inside:
                 for install in self._queue.list(("running",)).items:
                     self._rest(install.id, {"state": "waiting", "reason": QUIET_HOURS})
@@ -113,6 +121,13 @@ class Dispatcher:
                         self._events.publish("install.changed", install.id, state=install.state)
         self.pump()
 
+    def _quiet_changes(self) -> None:
+        try:
+            self.settings_changed()
+        except StoreError as error:
+            log.error("quiet hours began or ended, and that could not be written: %s", error)
+            self.later(QUIET_HOURS, AGAIN_SECONDS, self._quiet_changes)
+
     # -- for the service ----------------------------------------------------------------------------------------
 
     def live(self, id: str) -> Run | None:
@@ -124,10 +139,27 @@ class Dispatcher:
         starts_at = place(when, self._clock()).starts_at
         return {"state": "queued" if starts_at is None else "scheduled", "starts_at": starts_at, "reason": reason}
 
-    def kept(self, id: str) -> dict[str, Any]:
-        """The fields that say how far a run has come, for whoever stops it."""
+    def add(self, install: Install) -> Install:
+        """Put it into the queue, or give the one that is there; it is told of before it can begin."""
+        with self._lock:
+            added = self._queue.add(install)
+            if added.id == install.id:
+                self._events.publish("install.requested", added.id, model=added.model, target=added.target)
+            return added
+
+    def halt(self, id: str, change: Callable[[dict[str, Any]], Install]) -> Install:
+        """Change the record of one that may be at work, with the fields that say how far it has come, and stop it."""
         run = self._runner.live(id)
-        return {} if run is None else {"completed": run.live.completed, "total": run.live.total}
+        if run is None:
+            return change({})
+        run.record.freeze()  # what is shown must not be more than what is written
+        try:
+            install = change({"completed": run.live.completed, "total": run.live.total})
+        except BaseException:
+            run.record.thaw()
+            raise
+        self._runner.stop(install)
+        return install
 
     def changed(self, install: Install) -> None:
         """Somebody has changed its record: it, or another one, may start now."""
@@ -146,28 +178,33 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Start what may run now."""
-        with self._lock:
-            if self._closed:
-                return
-            quiet = self._quiet(self._clock())
-            if quiet is not None and quiet.inside:
-                for install in self._queue.waiting():
-                    self._rest(install.id, {"state": "waiting", "reason": QUIET_HOURS})
-                return
-            for install in self._queue.waiting():  # the window of one may have ended at this moment
-                if place(install.when, self._clock()).starts_at is not None:
-                    self._end_of_window(install)
-            settings = self._preferences()
-            for install in self._queue.claim(
-                settings.parallel_installs, settings.installs_per_target, self._runner.at_work
-            ):
-                self.set_timer(install)
-                self._runner.start(install)
+        try:
+            with self._lock:
+                if not self._closed:
+                    self._start_what_may()
+        except StoreError as error:
+            log.error("the queue could not be written: %s", error)
+            self.later(PUMP, AGAIN_SECONDS, self.pump)
+
+    def _start_what_may(self) -> None:
+        now = self._clock()
+        quiet = self._quiet(now)
+        resting = quiet is not None and quiet.inside
+        for install in self._queue.waiting():
+            if resting:
+                self._rest(install.id, {"state": "waiting", "reason": QUIET_HOURS})
+            elif place(install.when, now).starts_at is not None:  # its window has ended at this moment
+                self._end_of_window(install)
+        settings = self._preferences()
+        limits = (settings.parallel_installs, settings.installs_per_target, self._runner.at_work)
+        while not resting and (claimed := self._queue.claim(*limits)) is not None:
+            self.set_timer(claimed)
+            self._runner.start(claimed)
 
     def set_timer(self, install: Install) -> None:
-        """One timer for each install: its beginning, its next try, or the end of its window."""
+        """One timer for each install: its beginning, or the end of its window. That of a next try is set by its run."""
         if install.state == "waiting":
-            return  # its next try is set by the run that made it wait
+            return
         if install.state == "scheduled":
             moment = install.starts_at
         elif install.state in ("queued", "running"):
@@ -188,14 +225,21 @@ class Dispatcher:
         """A moment has come that an install waited for. What it means depends on what the install does now."""
         if self._closed:
             return
-        with suppress(Conflict, Missing):  # it was steered or removed at this moment
+        try:
             install = self._queue.get(id)
             if install.state == "scheduled":
                 self._its_time(install)
             elif install.state == "waiting":
                 self._try_again(install)
+            elif install.state == "running" and self._runner.live(id) is None:
+                self._recover(install)
             elif install.state in ("queued", "running"):
                 self._end_of_window(install)
+        except (Conflict, Missing):  # it was steered or removed at this moment
+            return
+        except MoorageError as error:
+            log.error("the time of install %s came, and that could not be written: %s", id, error)
+            self._later(id, AGAIN_SECONDS)
 
     def _its_time(self, install: Install) -> None:
         """A scheduled one begins, also late; it waits for the next time where the window has passed meanwhile."""
@@ -225,7 +269,8 @@ class Dispatcher:
     def _try_again(self, install: Install) -> None:
         if not _tries_again(install):
             return
-        needed = max(0, (install.total or 0) - install.completed) + self._queue.promised(but=install.id)
+        needed = max(0, (install.total or 0) - install.completed) + install.extra_space
+        needed += self._queue.promised(before=install)
         if install.reason == "disk" and not self._downloader.has_room(needed):
             self._later(install.id, ROOM_SECONDS)
             return
@@ -243,35 +288,44 @@ class Dispatcher:
 
     def _rest(self, id: str, fields: dict[str, Any]) -> None:
         """Stop one that runs or is about to, for a while; what was fetched is kept."""
-        with suppress(Conflict):
-            install = self._queue.change(id, allowed=("running", "queued"), **fields, **self.kept(id))
+
+        def change(kept: dict[str, Any]) -> Install:
+            return self._queue.change(id, allowed=("running", "queued"), **fields, **kept)
+
+        with suppress(Conflict, Missing):
+            install = self.halt(id, change)
             self.set_timer(install)
             self._events.publish("install.changed", id, state=install.state)
-            self._runner.stop(install)
 
     # -- runs ---------------------------------------------------------------------------------------------------
 
-    def _run_of(self, install: Install) -> Run:
-        return Run(
-            install,
-            queue=self._queue,
-            planner=self._planner,
-            plugins=self._plugins,
-            downloader=self._downloader,
-            events=self._events,
-            context_length=lambda: self._preferences().context_length,
-            retry_later=self._later,
-            on_there=self._on_there,
-            lacks=self._lacks,
-            wait_until_gone=self._wait_until_gone,
-        )
-
     def _on_run_end(self, run: Run) -> None:
-        if run.live.state == "installed":
-            self._timer.drop(run.live.id)
-            self._on_installed(run.live)
-            self._tidy()
-        self.pump()
+        try:
+            if run.live.state == "installed":
+                self._timer.drop(run.live.id)
+                self._on_installed(run.live)
+                self._tidy()
+            elif not self._closed:
+                self._recover(run.live)
+        except MoorageError as error:
+            log.error("after install %s: %s", run.live.id, error)
+        finally:
+            self.pump()
+
+    def _recover(self, install: Install) -> None:
+        """Nothing is at work on it any more. If its record says otherwise, its end could not be written."""
+        failure = InstallFailure(code="store", message="How it went could not be written to the data directory.")
+        try:
+            found = self._queue.change(
+                install.id, attempt=install.attempt, state="waiting", reason="disk", error=failure
+            )
+        except (Conflict, Missing):
+            return  # it is as its record says
+        except StoreError as error:
+            log.error("install %s could not be written: %s", install.id, error)
+        else:
+            self._events.publish("install.waiting", found.id, reason="disk", message=failure.message)
+        self._later(install.id, ROOM_SECONDS)
 
 
 def _tries_again(install: Install) -> bool:

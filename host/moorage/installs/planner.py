@@ -14,6 +14,7 @@ from moorage.models import (
     Credential,
     Disk,
     Fit,
+    Install,
     InstallPlan,
     InstallRequest,
     ModelDetail,
@@ -52,7 +53,7 @@ class Planner:
         home: Path,
         context_length: Callable[[], int],
         limits: Callable[[], tuple[str, ...]],
-        promised: Callable[[str | None], int],
+        promised: Callable[[Install | None], int],
     ) -> None:
         self._search = search
         self._providers = providers
@@ -73,11 +74,13 @@ class Planner:
         quantization: str | None = None,
         target: str | None = None,
         road: Road | None = None,
-        install: str | None = None,
+        install: Install | None = None,
+        asks_target: Callable[[], None] = lambda: None,
     ) -> tuple[InstallPlan, Credential | None]:
         """The plan, and the key the host may use to fetch the files. InvalidInput where file or target is unknown.
 
-        `install` is the one that this plan is for, whose own promise of space does not count against it.
+        `install` is the one that this plan is for, so that only those before it count against it. `asks_target` hears
+        when the source has answered, and the plugin of the target is asked.
         """
         detail = self._search.describe(source, model)
         target_id = self._target(target)
@@ -93,6 +96,7 @@ class Planner:
             already_here=kept,
             limits=self._limits(),
         )
+        asks_target()
         plan = self._plugins.plan_install(request)
         return self._completed(plan, detail, chosen, target_id, note, install), detail.credential
 
@@ -169,7 +173,7 @@ class Planner:
         file: ModelFile,
         target: str,
         note: str | None,
-        install: str | None,
+        install: Install | None,
     ) -> InstallPlan:
         """The plugin's plan with what the host knows: gate, disk, fit and why this file."""
         problems = list(plan.problems)

@@ -2,7 +2,7 @@
 
 A record is written before anything is done for it. Each claim raises `attempt`, and a write of a run whose attempt has
 passed is refused, so that a run that was thought dead cannot speak for its successor. Nothing here assumes that only
-one process works on the queue.
+one process works on the queue: what one call promises, it promises over all who work on the same records.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from moorage.models import Install, Page, TimelineEntry
 
 class InstallQueue(Protocol):
     def add(self, install: Install) -> Install:
-        """Put a new record at the end."""
+        """Put a new record at the end; or give the one that has not ended, where there is one for the same file."""
         ...
 
     def get(self, id: str) -> Install:
@@ -41,12 +41,11 @@ class InstallQueue(Protocol):
         """The queued ones, in the order in which they will run."""
         ...
 
-    def claim(
-        self, limit: int, per_target: int, at_work: Callable[[str], int] = lambda target: 0
-    ) -> builtins.list[Install]:
-        """Queued installs that are running from now on: until `limit` run in all and `per_target` on each target.
+    def claim(self, limit: int, per_target: int, at_work: Callable[[str], int] = lambda target: 0) -> Install | None:
+        """The next queued install, which is running from now on; None where `limit` run in all, or none may.
 
-        `at_work` is how many runs are at work on a target: some may not have ended yet though their records say so.
+        No target has more than `per_target`. `at_work` is how many runs are at work on a target: some may not have
+        ended yet though their records say so.
         """
         ...
 
@@ -58,13 +57,14 @@ class InstallQueue(Protocol):
         generation: int | None = None,
         allowed: tuple[str, ...] = (),
         by_person: bool = False,
+        again: bool = False,
         said: str | None = None,
         **fields: Any,
     ) -> Install:
         """Write fields of a record, and what is new in it to its timeline (in the words of `said` where given).
 
-        Conflict when its state is not in `allowed`, when it does not run as `attempt` any more, or when `generation` is
-        not the present one; `by_person` raises that.
+        Conflict when its state is not in `allowed`, when it does not run as `attempt` any more (`again` raises that:
+        the run goes on as a new one), or when `generation` is not the present one (`by_person` raises that).
         """
         ...
 
@@ -72,8 +72,12 @@ class InstallQueue(Protocol):
         """Put one before another queued one, or to the front."""
         ...
 
-    def promised(self, but: str | None = None) -> int:
-        """Bytes that the installs which have not ended will still take on the disk of this host, `but` one."""
+    def promised(self, before: Install | None = None) -> int:
+        """Bytes that the installs which have not ended will still take on the disk of this host.
+
+        With `before` only those count that run or come before this one, so that two which wait for room do not wait for
+        one another.
+        """
         ...
 
     def timeline(self, id: str) -> tuple[TimelineEntry, ...]:
@@ -81,5 +85,5 @@ class InstallQueue(Protocol):
         ...
 
     def remove(self, id: str) -> None:
-        """Take one that has ended out of the history; Conflict for another."""
+        """Take one that has ended out of the history; Conflict for another, and for one that is being cleaned up."""
         ...

@@ -10,6 +10,8 @@ from moorage.errors import FieldError, InvalidInput
 from moorage.models import When, WhenUpdated, WhenWindow, Window
 from moorage.schedule import Span, span_at
 
+LAST_YEAR = 9000  # beyond it a time zone can lead out of the calendar
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -38,6 +40,8 @@ def checked(when: When, moment: datetime, time_zone: str) -> When:
         raise InvalidInput(
             "This time has passed.", errors=(FieldError("when", "must be in the future"),), hint="Give a later time."
         )
+    if isinstance(when, datetime) and when.year > LAST_YEAR:
+        raise InvalidInput("This time is too far away.", errors=(FieldError("when", "must be sooner"),))
     if isinstance(when, WhenWindow):
         return WhenWindow(window=_checked(when.window, time_zone))
     if isinstance(when, WhenUpdated) and when.window is not None:
@@ -48,7 +52,8 @@ def checked(when: When, moment: datetime, time_zone: str) -> When:
 def _checked(window: Window, time_zone: str) -> Window:
     if window.from_ == window.to:
         raise InvalidInput(
-            "This window has no length.", errors=(FieldError("when.window.to", "must differ from from"),)
+            "This window has no length.",
+            errors=(FieldError("when.window.to", "must differ from the time at which it begins"),),
         )
     zone = window.time_zone or time_zone
     try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import builtins
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from moorage.clock import Clock, NewId
-from moorage.errors import Conflict, FieldError, InvalidInput, Missing
+from moorage.errors import Conflict, FieldError, InvalidInput
 from moorage.events import EventBus
 from moorage.fetch import Downloader
 from moorage.installs.dispatcher import Dispatcher
@@ -18,42 +17,36 @@ from moorage.installs.leavings import Leavings
 from moorage.installs.planner import Planner
 from moorage.installs.queue import InstallQueue
 from moorage.installs.rules import checked, place
+from moorage.installs.run import Run, extra_space
+from moorage.installs.targets import Targets
 from moorage.installs.updates import Updates
 from moorage.models import (
+    ACTIVE,
     Install,
     InstallPlan,
     Page,
     Preferences,
     Road,
-    State,
     TimelineEntry,
     When,
     WhenUpdated,
 )
 from moorage.plugins import Plugins
-from moorage.providers import Providers
 from moorage.schedule import Recurring, Span, Timer
 from moorage.search import Search
 
-DAY = timedelta(days=1)
 STOP_SECONDS = 0.5  # who steers waits so long for the run to have ended; it ends later all the same
-UPDATES = "updates"
-ACTIVE: tuple[State, ...] = ("scheduled", "queued", "running", "paused", "waiting")
 
 
 class Installs:
-    """`host.installs`: asking, looking and steering.
-
-    `lacks` tells whether a target answers and has no model of a name; `tidy` gives back the disk space of files that
-    nothing needs.
-    """
+    """`host.installs`: asking, looking and steering. `tidy` gives back the disk space of files that nothing needs."""
 
     def __init__(
         self,
         queue: InstallQueue,
         planner: Planner,
         plugins: Plugins,
-        providers: Providers,
+        targets: Targets,
         search: Search,
         downloader: Downloader,
         events: EventBus,
@@ -63,41 +56,37 @@ class Installs:
         new_id: NewId,
         preferences: Callable[[], Preferences],
         quiet: Callable[[datetime], Span | None],
-        on_there: Callable[[str], None],
-        lacks: Callable[[str, str], bool],
         tidy: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._planner = planner
+        self._targets = targets
         self._downloader = downloader
         self._events = events
-        self._recurring = recurring
         self._clock = clock
         self._new_id = new_id
         self._preferences = preferences
-        self._lacks = lacks
         self._tidy = tidy
         self._lock = threading.RLock()
-        self._updates = Updates(queue, search, events, clock, self._install_update)
+        self._updates = Updates(queue, search, targets, events, recurring, clock, self._install_update)
+
+        def run_of(install: Install, retry_later: Callable[[str, float], None]) -> Run:
+            return Run(
+                install,
+                queue=queue,
+                planner=planner,
+                plugins=plugins,
+                targets=targets,
+                downloader=downloader,
+                events=events,
+                context_length=lambda: preferences().context_length,
+                retry_later=retry_later,
+            )
+
         self._dispatcher = Dispatcher(
-            queue,
-            planner,
-            plugins,
-            downloader,
-            events,
-            timer,
-            clock,
-            preferences,
-            quiet,
-            on_there,
-            self._installed,
-            lacks,
-            self._wait_until_gone,
-            tidy,
+            queue, run_of, downloader, events, timer, clock, preferences, quiet, self._updates.hand_over, tidy
         )
-        self._leavings = Leavings(
-            queue, plugins, providers, downloader, self._dispatcher.stop, self._clean_later, on_there, tidy
-        )
+        self._leavings = Leavings(queue, targets, downloader, self._dispatcher.stop, self._dispatcher.later, tidy)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -133,9 +122,13 @@ class Installs:
         InvalidInput (refused) with the plan's problems where it cannot be done.
         """
         when = checked(when, self._clock(), self._preferences().time_zone)
+        if file is not None and target is not None and not isinstance(when, WhenUpdated):
+            for install in self._queue.same(source, model, file, target):
+                if install.state in ACTIVE:  # nobody has to be asked to know this
+                    return self._with_progress(install), False
         plan, _ = self._planner.plan(source, model, file=file, quantization=quantization, target=target, road=road)
         # Asked before the lock is taken: the target may be a server that is slow to answer.
-        removed = self._lacks(plan.target.id, plan.name)
+        removed = self._targets.lacks(plan.target.id, plan.name)
         with self._lock:
             same = self._queue.same(source, plan.model, plan.file.name, plan.target.id)
             if isinstance(when, WhenUpdated):
@@ -153,13 +146,14 @@ class Installs:
                 )
             # What a cancelled one still leaves there is not what was there before.
             left = any(install.cleaning_up and install.replaces is False for install in same)
-            install = self._queue.add(self._new(plan, when, asked_by, replaces=False if left else None))
-        self._events.publish("install.requested", install.id, model=install.model, target=install.target)
-        self._dispatcher.set_timer(install)
-        self._dispatcher.pump()
-        return self.get(install.id), True
+            fresh = self._new(plan, when, road, asked_by, replaces=False if left else None)
+            install = self._dispatcher.add(fresh)
+        if install.id == fresh.id:
+            self._dispatcher.set_timer(install)
+            self._dispatcher.pump()
+        return self.get(install.id), install.id == fresh.id
 
-    def _new(self, plan: InstallPlan, when: When, asked_by: str, replaces: bool | None) -> Install:
+    def _new(self, plan: InstallPlan, when: When, road: Road | None, asked_by: str, replaces: bool | None) -> Install:
         now = self._clock()
         starts_at = place(when, now).starts_at
         return Install(
@@ -173,6 +167,9 @@ class Installs:
             target=plan.target.id,
             road=plan.road,
             road_reason=plan.road_reason,
+            road_wished=road,
+            extra_space=extra_space(plan),
+            model_name=plan.name,
             state="queued" if starts_at is None else "scheduled",
             completed=plan.already_here,
             total=plan.bytes,
@@ -199,7 +196,7 @@ class Installs:
         when = "now" if rule is None else checked(rule, self._clock(), self._preferences().time_zone)
         install = self._queue.change(id, allowed=("installed",), by_person=True, when=when)
         if rule is not None:
-            self._look_daily()
+            self._updates.look_daily()
         return self._changed(install)
 
     # -- looking ------------------------------------------------------------------------------------------------
@@ -234,7 +231,7 @@ class Installs:
     def speeds(self, id: str) -> tuple[float, ...]:
         """Bytes per second in each of the last seconds, oldest first; empty for one that does not run."""
         run = self._dispatcher.live(id)
-        return run.speeds() if run is not None else ()
+        return run.record.speeds() if run is not None else ()
 
     @property
     def running(self) -> bool:
@@ -263,7 +260,8 @@ class Installs:
 
     def start(self, id: str, generation: int | None = None) -> Install:
         """Begin one that is scheduled now, and let it run until it has ended."""
-        install = self._steer(id, generation, ("scheduled",), state="queued", when="now", reason=None)
+        said = "Started by hand, before its time."
+        install = self._steer(id, generation, ("scheduled",), said=said, state="queued", when="now", reason=None)
         return self._changed(install)
 
     def cancel(self, id: str, generation: int | None = None) -> Install:
@@ -295,6 +293,16 @@ class Installs:
         self._tidy()
         self._events.publish("install.changed", id, state="removed")
 
+    def brings(self, target: str, model: str) -> bool:
+        """Whether an install is at work on this model of a target."""
+        running = self._queue.list(("running",)).items
+        return any(install.target == target and install.model_name == model for install in running)
+
+    def model_removed(self, target: str, model: str) -> None:
+        """A person took it off its target: nobody is to be told of newer revisions of it."""
+        self._updates.forget(target, model)
+        self._tidy()
+
     # -- life ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -303,9 +311,8 @@ class Installs:
         for install in self._queue.list(("cancelled",)).items:
             if install.cleaning_up:
                 self._leavings.clean(install, wait=0.0)
+        self._updates.open()
         self._tidy()
-        if any(isinstance(install.when, WhenUpdated) for install in self._queue.list(("installed",)).items):
-            self._look_daily()
 
     def settings_changed(self) -> None:
         """Quiet hours, or how many may run at once."""
@@ -314,51 +321,6 @@ class Installs:
     def close(self) -> None:
         self._dispatcher.close()
 
-    # -- newer revisions ----------------------------------------------------------------------------------------
-
-    def _look_daily(self) -> None:
-        first = self._clock() + DAY
-        self._recurring.every(UPDATES, DAY, self._look_for_updates, catch_up=True, first=first)
-
-    def _look_for_updates(self, _: datetime) -> None:
-        threading.Thread(target=self._updates.look, name="updates", daemon=True).start()
-
-    def _install_update(self, install: Install, when: When) -> None:
-        self.request(
-            install.source,
-            install.model,
-            file=install.file,
-            target=install.target,
-            when=when,
-            asked_by="schedule",
-        )
-
-    def _installed(self, install: Install) -> None:
-        """What was to happen when a newer revision appears holds for the newer revision too."""
-        rule: When = "now"
-        for other in self._queue.same(install.source, install.model, install.file, install.target):
-            if other.id != install.id and other.state == "installed":
-                if isinstance(other.when, WhenUpdated):
-                    rule = other.when
-                if other.update is not None or other.when != "now":
-                    with suppress(Conflict):
-                        self._queue.change(other.id, allowed=("installed",), when="now", update=None)
-        if rule != "now":
-            with suppress(Conflict):
-                self._queue.change(install.id, allowed=("installed",), when=rule)
-
-    def _wait_until_gone(self, target: str, model: str, stopped: Callable[[], bool]) -> None:
-        self._leavings.wait_until_gone(target, model, stopped)
-
-    def _clean_later(self, id: str, seconds: float) -> None:
-        def again() -> None:
-            with suppress(Missing):
-                install = self._queue.get(id)
-                if install.cleaning_up:
-                    self._leavings.clean(install, wait=0.0)
-
-        self._dispatcher.later(f"clean:{id}", seconds, again)
-
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _steer(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
@@ -366,11 +328,25 @@ class Installs:
 
     def _halted(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
         """The record as it was written: it may have been steered again since."""
-        fields = {"reason": None, "error": None, **self._dispatcher.kept(id), **fields}
-        install = self._steer(id, generation, allowed, **fields)
+
+        def change(kept: dict[str, Any]) -> Install:
+            return self._steer(id, generation, allowed, **{"reason": None, "error": None, **kept, **fields})
+
+        install = self._dispatcher.halt(id, change)
         self._dispatcher.stop(install, STOP_SECONDS)
         self._dispatcher.changed(install)
         return install
+
+    def _install_update(self, install: Install, when: When) -> None:
+        self.request(
+            install.source,
+            install.model,
+            file=install.file,
+            target=install.target,
+            road=install.road_wished,
+            when=when,
+            asked_by="schedule",
+        )
 
     def _changed(self, install: Install) -> Install:
         self._dispatcher.changed(install)

@@ -12,11 +12,10 @@ from typing import Any
 from moorage.clock import Clock
 from moorage.errors import Conflict, Missing
 from moorage.installs.timeline import Timelines
-from moorage.models import ENDED, Install, Page, TimelineEntry
+from moorage.models import ACTIVE, ENDED, Install, Page, TimelineEntry
 from moorage.store import Store
 
-HISTORY = 10_000
-ACTIVE = ("scheduled", "queued", "running", "paused", "waiting")
+HISTORY = 2_000  # each write takes longer the more there are
 PLACED = ("queued", "paused", "waiting", "scheduled")  # these have a place in the queue
 TRIES = 10  # of a write that another process was faster with
 FINEST = 1e-6  # between two places in the queue; below it they are numbered anew
@@ -34,6 +33,9 @@ class StoredQueue:
 
     def add(self, install: Install) -> Install:
         with self._lock:
+            for other in self.same(install.source, install.model, install.file, install.target):
+                if other.state in ACTIVE:
+                    return other
             last = max((item.order for item in self._documents.list()), default=0.0)
             added = self._documents.put(install.model_copy(update={"order": last + 1.0}))
             self._timelines.tell(None, added)
@@ -61,24 +63,16 @@ class StoredQueue:
     def waiting(self) -> builtins.list[Install]:
         return sorted(self._documents.query({"state": "queued"}).items, key=lambda item: item.order)
 
-    def claim(
-        self, limit: int, per_target: int, at_work: Callable[[str], int] = lambda target: 0
-    ) -> builtins.list[Install]:
-        claimed: builtins.list[Install] = []
+    def claim(self, limit: int, per_target: int, at_work: Callable[[str], int] = lambda target: 0) -> Install | None:
         with self._lock:
             running = Counter(install.target for install in self._documents.query({"state": "running"}).items)
-            free = limit - running.total()
-            taken: Counter[str] = Counter()
+            if running.total() >= limit:
+                return None
             for install in self.waiting():
-                if len(claimed) >= free:
-                    break
-                target = install.target
-                if max(running[target], at_work(target)) + taken[target] >= per_target:
-                    continue
-                with suppress(Conflict):  # another process has claimed or changed it in between
-                    claimed.append(self._claimed(install))
-                    taken[target] += 1
-        return claimed
+                if max(running[install.target], at_work(install.target)) < per_target:
+                    with suppress(Conflict):  # another process has claimed or changed it in between
+                        return self._claimed(install)
+        return None
 
     def _claimed(self, install: Install) -> Install:
         fields: dict[str, Any] = {
@@ -103,6 +97,7 @@ class StoredQueue:
         generation: int | None = None,
         allowed: tuple[str, ...] = (),
         by_person: bool = False,
+        again: bool = False,
         said: str | None = None,
         **fields: Any,
     ) -> Install:
@@ -110,7 +105,7 @@ class StoredQueue:
             for left in reversed(range(TRIES)):
                 install = self.get(id)
                 self._refuse(install, attempt, generation, allowed)
-                changed = install.model_copy(update=self._completed(install, fields, by_person))
+                changed = install.model_copy(update=self._completed(install, fields, by_person, again))
                 try:
                     changed = self._documents.put(changed)
                     break
@@ -135,8 +130,10 @@ class StoredQueue:
         if attempt is not None and (install.attempt != attempt or install.state != "running"):
             raise Conflict("This run is over: the install has moved on.")
 
-    def _completed(self, install: Install, fields: dict[str, Any], by_person: bool) -> dict[str, Any]:
+    def _completed(self, install: Install, fields: dict[str, Any], by_person: bool, again: bool) -> dict[str, Any]:
         state = fields.get("state", install.state)
+        if again:
+            fields = {**fields, "attempt": install.attempt + 1}
         if by_person:
             fields = {**fields, "generation": install.generation + 1}
         if state in ENDED and not install.ended:
@@ -168,17 +165,28 @@ class StoredQueue:
                 below, above = float(index + 1), float(index)
             return self.change(id, by_person=True, order=(above + below) / 2)
 
-    def promised(self, but: str | None = None) -> int:
+    def promised(self, before: Install | None = None) -> int:
         active = self._documents.query({"state": list(ACTIVE), "road": "import"}).items
-        return sum(max(0, (install.total or 0) - install.completed) for install in active if install.id != but)
+        return sum(
+            max(0, (install.total or 0) - install.completed) + install.extra_space
+            for install in active
+            if before is None
+            or (install.id != before.id and (install.state == "running" or install.order < before.order))
+        )
 
     def timeline(self, id: str) -> tuple[TimelineEntry, ...]:
         return self._timelines.read(id)
 
     def remove(self, id: str) -> None:
         with self._lock:
-            if not self.get(id).ended:
+            install = self.get(id)
+            if not install.ended:
                 raise Conflict("Only an install that has ended can leave the history.", hint="Cancel it first.")
+            if install.cleaning_up:
+                raise Conflict(
+                    f"What was fetched of {install.model} is still being removed.",
+                    hint="Try again in a moment; if its target is a server that is off, start that.",
+                )
             self._delete(id)
 
     def _delete(self, id: str) -> None:
@@ -190,4 +198,5 @@ class StoredQueue:
         if self._documents.count({"state": list(ENDED)}) > self._history:
             ended = self._documents.query({"state": list(ENDED)}, order_by="created_at", descending=True).items
             for install in ended[self._history :]:
-                self._delete(install.id)
+                if not install.cleaning_up:
+                    self._delete(install.id)

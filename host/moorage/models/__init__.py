@@ -24,6 +24,7 @@ from moorage.models.completion import ToolCallDelta as ToolCallDelta
 from moorage.models.completion import Usage as Usage
 from moorage.models.gateway import GatewayModel as GatewayModel
 from moorage.models.health import HealthPart as HealthPart
+from moorage.models.installs import ACTIVE as ACTIVE
 from moorage.models.installs import ENDED as ENDED
 from moorage.models.installs import QUIET_HOURS as QUIET_HOURS
 from moorage.models.installs import ChatProof as ChatProof

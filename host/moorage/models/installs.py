@@ -19,6 +19,8 @@ QUIET_HOURS = "quiet hours"
 """The reason of an install that waits for their end, and for nothing else."""
 
 ENDED: frozenset[str] = frozenset({"installed", "failed", "cancelled"})
+ACTIVE: tuple[State, ...] = ("scheduled", "queued", "running", "paused", "waiting")
+"""The states of an install that has not ended."""
 
 
 class InstallRequest(Model):
@@ -90,12 +92,16 @@ class InstallPlan(Model):
 
 
 class InstallProgress(Model):
-    """One step of an install; `completed` and `total` in bytes over all files, None when not known."""
+    """One step of an install; `completed` and `total` in bytes over all files, None when not known.
+
+    `again`: bytes had to be thrown away; what follows counts as a new attempt, from `completed` on.
+    """
 
     phase: Phase
     completed: int | None = None
     total: int | None = None
     message: str | None = None
+    again: bool = False
 
 
 class Window(Model):
@@ -164,11 +170,13 @@ class TimelineEntry(Model):
 class Install(Document):
     """One durable record of getting one model (one file or set of shards) onto one target. Sizes in bytes.
 
-    `completed` is what is here, `furthest` the most that was. `attempt` counts the runs: each claim raises it, and what an older run writes is refused. `generation` counts what
+    `completed` is what is here, `furthest` the most that was, `extra_space` what it takes of our disk beyond its files.
+    `attempt` counts the runs: each claim raises it, and what an older run writes is refused. `generation` counts what
     people did to it (pause, resume, cancel, retry, …), so that a click on a page that is out of date hits nothing.
     `hashes` are the sha256 of its files, `update` a newer revision of them; `starts_at` is when a scheduled one begins
-    (or goes on). `replaces` tells whether the target had a model of this name before; only one that had none can be
-    taken back by a cancel, and `cleaning_up` says that what a cancelled one leaves is not gone yet.
+    (or goes on). `road_wished` is the road that a person asked for. `replaces` tells whether the target had a model of
+    this name before; only one that had none can be taken back by a cancel, and `cleaning_up` says that what a cancelled
+    one leaves is not gone yet.
     """
 
     source: str
@@ -181,6 +189,7 @@ class Install(Document):
     target: str
     road: Road | None = None
     road_reason: str | None = None
+    road_wished: Road | None = None
     state: State = "queued"
     phase: Phase | None = None
     reason: str | None = None
@@ -189,6 +198,7 @@ class Install(Document):
     bytes_per_second: float | None = None
     seconds_left: float | None = None
     furthest: int = 0
+    extra_space: int = 0
     attempt: int = 0
     generation: int = 1
     failures: int = 0

@@ -72,20 +72,21 @@ class Recurring:
                 self._set(id, due, period, act)
                 return
             following = due + ((now - due) // period + 1) * period
+            self._set(id, following, period, act)  # first: whatever goes wrong now, it comes again
             self._fire(id, due, following, act)
-            self._set(id, following, period, act)
 
         self._timer.at(id, due, come)
 
     def _fire(self, id: str, due: datetime, following: datetime, act: Callable[[datetime], None]) -> None:
-        try:
+        fire: Fire | None = None
+        with suppress(Conflict):  # another process has it
             fire = self._fires.put(Fire(id=f"{id}@{due.isoformat()}", schedule=id, at=due))
-        except Conflict:
-            return  # another process has it
         known = self._recurrences.get(id)
         if known is not None and known.next_at < following:
             with suppress(Conflict):  # another process has set it
                 self._recurrences.put(known.model_copy(update={"next_at": following}))
+        if fire is None:
+            return
         self._act(fire, act)
         for old in self._fires.query({"schedule": id, "done": True}, order_by="at", descending=True).items[KEPT:]:
             self._fires.delete(old.id)

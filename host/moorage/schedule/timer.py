@@ -53,7 +53,7 @@ class SchedulerTimer:
             replace_existing=True,
             misfire_grace_time=None,
             coalesce=True,
-            max_instances=1,
+            max_instances=1000,  # with 1, a wake is lost while the one before it for this id is still at work
         )
 
     def drop(self, id: str) -> None:

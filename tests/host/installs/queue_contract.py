@@ -97,30 +97,38 @@ class QueueContract:
 
     # -- claims --------------------------------------------------------------------------------------------------
 
+    def claimed(self, queue: InstallQueue, limit: int = 3, per_target: int = 1) -> list[str]:
+        """The ids of all that may run."""
+        found = []
+        while (install := queue.claim(limit, per_target)) is not None:
+            found.append(install.id)
+        return found
+
     def test_one_at_a_time_on_a_target(self, filled: InstallQueue) -> None:
-        assert [install.id for install in filled.claim(3, 1)] == ["i1"]
-        assert filled.claim(3, 1) == []
+        assert self.claimed(filled) == ["i1"]
+        assert self.claimed(filled) == []
         claimed = filled.get("i1")
         assert (claimed.state, claimed.phase, claimed.attempt) == ("running", "planning", 1)
         filled.change("i1", state="failed")
-        assert [install.id for install in filled.claim(3, 1)] == ["i2"]
+        assert self.claimed(filled) == ["i2"]
 
     def test_more_on_a_target_if_one_wants(self, filled: InstallQueue) -> None:
-        assert [install.id for install in filled.claim(3, 2)] == ["i1", "i2"]
+        assert self.claimed(filled, per_target=2) == ["i1", "i2"]
 
     def test_so_many_in_all(self, queue: InstallQueue) -> None:
         for number in range(5):
             queue.add(an_install(f"i{number}", target=f"t{number}"))
-        assert [install.id for install in queue.claim(3, 1)] == ["i0", "i1", "i2"]
-        assert queue.claim(3, 1) == []
+        assert self.claimed(queue) == ["i0", "i1", "i2"]
         queue.change("i1", state="installed")
-        assert [install.id for install in queue.claim(3, 1)] == ["i3"]
+        assert self.claimed(queue) == ["i3"]
 
     def test_a_run_that_has_not_ended_yet_keeps_its_target_busy(self, filled: InstallQueue) -> None:
         filled.claim(3, 1)
         filled.change("i1", state="paused")
-        assert filled.claim(3, 1, lambda target: 1) == []
-        assert [install.id for install in filled.claim(3, 1, lambda target: 0)] == ["i2"]
+        assert filled.claim(3, 1, lambda target: 1) is None
+        after = filled.claim(3, 1, lambda target: 0)
+        assert after is not None
+        assert after.id == "i2"
 
     def test_a_claim_is_for_one_only(self, queues: MakeQueue) -> None:
         """Many processes, each with its own queue, on the same records."""
@@ -132,7 +140,7 @@ class QueueContract:
 
         def work(queue: InstallQueue) -> None:
             start.wait()
-            claimed.extend(install.id for install in queue.claim(1000, 1))
+            claimed.extend(self.claimed(queue, limit=1000))
 
         threads = [threading.Thread(target=work, args=(queue,)) for queue in several]
         for thread in threads:
@@ -141,6 +149,15 @@ class QueueContract:
             thread.join()
         assert sorted(claimed) == sorted(f"i{number}" for number in range(20)), "each once"
         assert all(several[0].get(id).attempt == 1 for id in claimed)
+
+    def test_the_same_file_is_one_install(self, queue: InstallQueue) -> None:
+        first = queue.add(an_install("i1"))
+        again = an_install("i2", model=first.model)
+        assert queue.add(again).id == "i1"
+        assert queue.counts() == {"queued": 1}
+        assert queue.add(an_install("i3", model=first.model, target="another")).id == "i3"
+        queue.change("i1", state="failed")
+        assert queue.add(again).id == "i2", "that one has ended"
 
     # -- fences --------------------------------------------------------------------------------------------------
 
@@ -162,6 +179,15 @@ class QueueContract:
         filled.change("i1", state=state)
         with pytest.raises(Conflict):
             filled.change("i1", attempt=1, completed=5)
+
+    def test_a_run_that_begins_again_goes_on_under_a_new_number(self, filled: InstallQueue) -> None:
+        filled.claim(1, 1)
+        again = filled.change("i1", attempt=1, again=True, said="It was damaged.", completed=0)
+        assert (again.state, again.attempt) == ("running", 2)
+        with pytest.raises(Conflict):
+            filled.change("i1", attempt=1, completed=5)
+        assert filled.change("i1", attempt=2, completed=5).completed == 5
+        assert filled.timeline("i1")[-1].text == "It was damaged."
 
     def test_a_stale_click_hits_nothing(self, filled: InstallQueue) -> None:
         seen = filled.get("i1").generation
@@ -222,7 +248,18 @@ class QueueContract:
         filled.claim(1, 1)
         filled.change("i1", completed=400)
         assert filled.promised() == 2600
-        assert filled.promised(but="i1") == 2000
+        filled.change("i3", extra_space=500)
+        assert filled.promised() == 3100
+        assert filled.promised(before=filled.get("i1")) == 0, "nobody else runs, and nobody is before it"
+        assert filled.promised(before=filled.get("i2")) == 600
+        assert filled.promised(before=filled.get("i3")) == 1600
+
+    def test_what_is_being_cleaned_up_stays_in_the_history(self, filled: InstallQueue) -> None:
+        filled.change("i1", state="cancelled", cleaning_up=True)
+        with pytest.raises(Conflict):
+            filled.remove("i1")
+        filled.change("i1", cleaning_up=False)
+        filled.remove("i1")
 
     def test_a_timeline_says_what_happened(self, filled: InstallQueue) -> None:
         filled.claim(1, 1)

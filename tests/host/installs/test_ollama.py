@@ -503,7 +503,6 @@ def test_row_28_a_model_that_is_on_its_way_cannot_be_deleted(desk: Desk) -> None
     assert desk.listed(desk.server) == [NAME]
 
 
-@pytest.mark.xfail(strict=True, reason="it is taken away with a 204, and the install says that it is installed")
 def test_row_28_a_model_that_is_being_tried_is_not_half_deleted(desk: Desk) -> None:
     desk.ollama.chats.manner.first_silence = 1.0
     id = desk.ask()
