@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,13 @@ def is_right(desk: Desk) -> bool:
 def ranges(desk: Desk) -> list[str | None]:
     """The ranges that the CDN was asked for, request by request."""
     return [seen.headers.get("range") for seen in desk.hub.cdn.requests]
+
+
+def is_honest(told: list[InstallProgress]) -> bool:
+    """What is shown falls only where it says that it begins again, and then says why."""
+    return all(
+        now.again or (now.completed or 0) >= (before.completed or 0) for before, now in itertools.pairwise(told)
+    ) and all(progress.message for progress in told if progress.again)
 
 
 def half(desk: Desk, owner: str) -> None:

@@ -6,16 +6,19 @@ import hashlib
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from moorage.errors import BadAnswer
+from moorage.fetch import Downloader
+from moorage.http import HttpDoor
 from moorage.models import FilePart
 from tests.fakes.cdn import serve_blob
 from tests.fakes.faults import Fault, FaultyExchange, FaultyServer
 from tests.fakes.repo import Blob
 from tests.fakes.server import Exchange
-from tests.fetch.conftest import SIZE, WHOLE, Desk, is_right
+from tests.fetch.conftest import SIZE, WHOLE, Desk, is_honest, is_right
 
 QUARTERS = 4  # so that the flips are spread over the processes of the test run
 
@@ -48,9 +51,11 @@ def test_row_21_a_damaged_byte(desk: Desk) -> None:
     desk.hub.cdn.faults.append(Fault(flip_at=SIZE // 2))
     result = desk.run()
     assert is_right(desk)
-    assert "damaged on the way" in result.messages
-    shown = [progress.completed or 0 for progress in result.told]
-    assert shown == sorted(shown)
+    [again] = [progress for progress in result.told if progress.again]
+    assert (again.phase, again.completed, again.total) == ("downloading", 0, SIZE)
+    assert again.message == "m.gguf was damaged on the way. It is fetched once more."
+    assert is_honest(result.told)
+    assert result.told[-1].completed == SIZE
 
 
 def test_row_21_damaged_twice(desk: Desk) -> None:
@@ -62,6 +67,37 @@ def test_row_21_damaged_twice(desk: Desk) -> None:
     desk.hub.cdn.faults.clear()
     desk.run()
     assert is_right(desk)
+
+
+@pytest.mark.parametrize(("room", "copies"), [(0, 0), (SIZE, 1)])
+def test_row_21_a_damaged_copy_does_not_take_the_room_of_the_right_one(desk: Desk, room: int, copies: int) -> None:
+    """It is put aside where there is room for both."""
+    disk = 2 * SIZE + room - 1
+
+    def free(path: Path) -> int:
+        return disk - sum(file.stat().st_size for file in desk.directory.rglob("*") if file.is_file())
+
+    door = HttpDoor()
+    downloader = Downloader(door, desk.directory, reserve=0, free=free)
+    desk.hub.cdn.faults.append(Fault(flip_at=5))
+    fetching = downloader.fetch((desk.part,))
+    next(progress for progress in fetching if progress.again)
+    assert sum(name.startswith("quarantine/") for name in desk.files()) == copies
+    list(fetching)
+    assert is_right(desk)
+    door.close()
+
+
+def test_row_21_an_old_damaged_copy_goes_where_there_is_no_room_for_the_file(desk: Desk) -> None:
+    desk.hub.cdn.faults.append(Fault(flip_at=5, times=2))
+    with pytest.raises(BadAnswer):
+        desk.run()
+    copy = desk.directory / "quarantine" / WHOLE.sha256
+    door = HttpDoor()
+    downloader = Downloader(door, desk.directory, reserve=0, free=lambda path: 5 if copy.exists() else SIZE)
+    list(downloader.fetch((desk.part,)))
+    assert is_right(desk)
+    door.close()
 
 
 def test_row_21_what_was_kept_from_earlier_may_be_the_damaged_half(desk: Desk) -> None:

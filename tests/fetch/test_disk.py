@@ -22,6 +22,7 @@ from moorage.fetch import Downloader
 from moorage.fetch import job as job_module
 from moorage.fetch import part as part_module
 from moorage.fetch.part import PartFile, key_of
+from moorage.fetch.room import human
 from moorage.http import CallScope, HttpDoor
 from moorage.models import FilePart
 from tests.fakes.faults import Fault
@@ -44,8 +45,10 @@ def test_row_11_all_bytes_were_here_already(desk: Desk) -> None:
 
 def test_row_22_no_room_before_the_first_byte(desk: Desk) -> None:
     door = HttpDoor()
-    downloader = Downloader(door, desk.directory, reserve=2**30, free=lambda path: 2**30 + SIZE - 1)
-    with pytest.raises(DiskFull, match=r"2\.9 MB are still needed, and 1\.0 GB should stay free"):
+    downloader = Downloader(door, desk.directory, reserve=2 * 10**9, free=lambda path: 2 * 10**9 + SIZE - 1)
+    with pytest.raises(
+        DiskFull, match=r"3\.0 MB are still needed, and 2\.0 GB should stay free, but .* has 2\.0 GB left"
+    ):
         next(downloader.fetch((desk.part,)))
     assert desk.hub.requests == []
     door.close()
@@ -340,3 +343,83 @@ def _seek(file: PartFile, offset: int) -> int:
     file.offset = offset
     file._file.seek(offset)
     return offset
+
+
+def test_sizes_are_in_powers_of_ten() -> None:
+    sizes = [0, 999, 1000, 4_100_000_000, 3 * 10**12]
+    assert [human(size) for size in sizes] == ["0 B", "999 B", "1.0 kB", "4.1 GB", "3.0 TB"]
+
+
+def no_more(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """From now on nothing can be removed."""
+
+    def refuse(path: object, *args: object, **more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "unlink", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
+def test_row_24_what_cannot_be_removed_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    half(desk, "install-1")
+    kept = desk.downloader.kept(desk.part)
+    (desk.directory / "partial" / f"{WHOLE.sha256}.tmp").touch()
+    with monkeypatch.context() as patch:
+        no_more(patch, number)
+        with pytest.raises(StoreError, match=os.strerror(number)):
+            desk.downloader.remove(WHOLE.sha256)
+        with pytest.raises(StoreError, match=os.strerror(number)):
+            desk.downloader.remove_partial("install-1")
+        desk.downloader.sweep()
+    assert desk.downloader.kept(desk.part) == kept
+    desk.downloader.remove_partial("install-1")
+    assert desk.files() == []
+
+
+def test_row_24_a_finished_file_that_cannot_be_removed_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.run()
+    with monkeypatch.context() as patch:
+        no_more(patch, errno.EACCES)
+        with pytest.raises(StoreError):
+            desk.downloader.remove(WHOLE.sha256)
+    assert desk.downloader.remove(WHOLE.sha256) == SIZE
+
+
+def test_row_24_what_is_right_counts_though_what_was_known_of_it_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        no_more(patch, errno.EACCES)
+        desk.downloader._shelf.prepare()
+        assert desk.run().paths[0].read_bytes() == WHOLE.read()
+    desk.downloader.sweep()
+    assert is_right(desk)
+
+
+@pytest.mark.parametrize("fails", ["unlink", "fsync"])
+@pytest.mark.parametrize("begun", [False, True])
+def test_row_24_to_let_go_of_a_part_never_fails(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, fails: str, begun: bool
+) -> None:
+    shelf = desk.downloader._shelf
+    shelf.prepare()
+    file = shelf.open(desk.part, "install-1")
+    if begun:
+        file.append(b"GGUF")
+
+    class Closing:
+        def __getattr__(self, name: str) -> object:
+            return getattr(inner, name)
+
+        def close(self) -> None:
+            inner.close()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    inner, file._file = file._file, Closing()  # type: ignore[assignment]
+    refuse(monkeypatch, fails, errno.EIO, "") if fails == "unlink" else monkeypatch.setattr(os, fails, _fail)
+    file.close()
+    assert inner.closed
+
+
+def _fail(number: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

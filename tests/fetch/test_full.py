@@ -163,7 +163,7 @@ def test_row_23_it_stops_before_others_have_no_room(desk: Desk) -> None:
     door = HttpDoor()
     downloader = Downloader(door, desk.directory, free=lambda path: free.pop(0) if len(free) > 1 else free[0])
     desk.hub.cdn.faults.append(Fault(bytes_per_second=SIZE))
-    with pytest.raises(DiskFull, match=r"only 0\.5 GB left, of which 1\.0 GB should stay free"):
+    with pytest.raises(DiskFull, match=r"only 536\.9 MB left, of which 1\.1 GB should stay free"):
         list(downloader.fetch((desk.part,)))
     kept = downloader.kept(desk.part)
     assert 0 < kept < SIZE

@@ -29,7 +29,7 @@ from moorage.models import FilePart
 from tests.fakes.faults import Fault, captive_portal, rate_limited
 from tests.fakes.repo import Blob, Repo, SparseFile
 from tests.fakes.server import Exchange, FakeServer
-from tests.fetch.conftest import CONTENT, SIZE, WHOLE, Desk, file_part, is_right, ranges
+from tests.fetch.conftest import CONTENT, SIZE, WHOLE, Desk, file_part, is_honest, is_right, ranges
 from tests.http.certificates import Certificate, TlsServer
 
 
@@ -69,7 +69,7 @@ def test_row_5_half_a_body_that_only_its_end_delimits(desk: Desk) -> None:
 @pytest.mark.parametrize("length", [SIZE - 1, SIZE + 1])
 def test_rows_6_and_32_a_size_that_is_not_the_announced_one(desk: Desk, length: int) -> None:
     desk.hub.cdn.faults.append(Fault(headers={"Content-Length": str(length)}, times=None))
-    with pytest.raises(BadAnswer, match="announces another size"):
+    with pytest.raises(BadAnswer, match=r"changed at the source: it should have .* announces another size"):
         desk.run()
     assert desk.files() == []
     assert len(desk.hub.cdn.requests) == 1
@@ -106,9 +106,9 @@ def test_row_9_a_server_that_ignores_ranges(desk: Desk) -> None:
     desk.hub.cdn.faults += [Fault(end_after=SIZE // 2), Fault(ignore_range=True)]
     result = desk.run()
     assert is_right(desk)
-    assert "has to be fetched from its beginning" in result.messages
-    shown = [progress.completed or 0 for progress in result.told]
-    assert shown == sorted(shown)
+    [again] = [progress for progress in result.told if progress.again]
+    assert (again.completed, again.message) == (0, "m.gguf has to be fetched from its beginning.")
+    assert is_honest(result.told)
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,12 @@ def test_row_9_a_server_that_ignores_ranges(desk: Desk) -> None:
 )
 def test_row_10_a_wrong_piece(desk: Desk, headers: dict[str, str | None]) -> None:
     desk.hub.cdn.faults += [Fault(end_after=SIZE // 2), Fault(headers=headers)]
-    desk.run()
+    result = desk.run()
     assert is_right(desk)
     assert len(desk.hub.cdn.requests) == 3
     assert ranges(desk)[2] is None
+    assert [progress.completed for progress in result.told if progress.again] == [0]
+    assert is_honest(result.told)
 
 
 def test_row_10_a_wrong_piece_again_and_again(desk: Desk) -> None:
@@ -153,8 +155,8 @@ def test_row_12_the_etag_has_changed(desk: Desk) -> None:
         if progress.message:
             desk.hub.cdn.change_etags()
             break
-    for _ in fetching:
-        pass
+    messages = [progress.message for progress in fetching if progress.again]
+    assert messages == ["m.gguf seems to have changed at the source: it has to be fetched from its beginning."]
     assert is_right(desk)
 
 
@@ -164,7 +166,7 @@ def test_row_12_other_bytes_under_a_pinned_commit(desk: Desk) -> None:
     fetching = desk.downloader.fetch((desk.part,), credential=desk.credential)
     next(progress for progress in fetching if progress.message)
     desk.hub.cdn.replaced[WHOLE.sha256] = Blob(SparseFile(SIZE, seed=4, head=b"GGUF"))
-    with pytest.raises(BadAnswer, match="its hash is not the one"):
+    with pytest.raises(BadAnswer, match="has changed at the source: its hash is not the one"):
         list(fetching)
     assert [path.name for path in (desk.directory / "blobs").iterdir()] == []
     assert ranges(desk)[-1] is None
@@ -186,6 +188,8 @@ def test_row_13_without_a_hash_and_an_etag_it_begins_anew(desk: Desk) -> None:
     assert ranges(desk) == [None, None]
     assert result.paths[0].read_bytes() == WHOLE.read()
     assert "only its size was checked" in result.messages
+    assert [progress.completed for progress in result.told if progress.again] == [0]
+    assert is_honest(result.told)
 
 
 def expire(desk: Desk, times: int) -> None:

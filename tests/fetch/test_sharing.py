@@ -8,15 +8,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from moorage.fetch import Downloader
+from moorage.fetch import downloader as downloader_module
 from moorage.http import HttpDoor
+from moorage.models import InstallProgress
 from tests.fakes.faults import Fault
 from tests.fakes.repo import Repo, SparseFile
-from tests.fetch.conftest import CONTENT, SIZE, WHOLE, Desk, file_part, half
+from tests.fetch.conftest import CONTENT, SIZE, WHOLE, Desk, file_part, half, is_honest, ranges
 
 SCRIPT = """
 import sys
@@ -173,6 +176,138 @@ def test_what_nobody_wants_any_more_is_removed(desk: Desk) -> None:
     assert desk.downloader.kept(desk.part) > 0
     desk.downloader.remove_partial("install-2")
     assert desk.files() == []
+
+
+def wait_for(desk: Desk, owner: str) -> Generator[InstallProgress, None, tuple[Path, ...]]:
+    """A second install of the file that has seen that another one fetches it."""
+    fetching = desk.downloader.fetch((desk.part,), credential=desk.credential, owner=owner)
+    next(progress for progress in fetching if "by another install" in (progress.message or ""))
+    return fetching
+
+
+def begin(desk: Desk, owner: str) -> Generator[InstallProgress, None, tuple[Path, ...]]:
+    """An install that has some of the file and goes on with it."""
+    desk.hub.cdn.faults.append(Fault(end_after=SIZE // 4))
+    fetching = desk.downloader.fetch((desk.part,), credential=desk.credential, owner=owner)
+    next(progress for progress in fetching if progress.message)
+    return fetching
+
+
+def test_row_26_one_of_two_is_cancelled_and_the_other_goes_on_with_its_bytes(desk: Desk) -> None:
+    first = begin(desk, "one")
+    second = wait_for(desk, "two.with/odd*name")
+    [stored] = desk.downloader.files()
+    assert stored.installs == ("one", "two.with/odd*name")
+    first.close()
+    kept = desk.downloader.kept(desk.part)
+    desk.downloader.remove_partial("one")
+    assert desk.downloader.kept(desk.part) == kept == SIZE // 4
+    assert [file.installs for file in desk.downloader.files()] == [("two.with/odd*name",)]
+    told = list(second)
+    assert ranges(desk) == [None, f"bytes={kept}-"]
+    assert not any(progress.again for progress in told)
+    assert desk.files() == [f"blobs/{WHOLE.sha256}"]
+
+
+def test_row_26_one_that_waited_is_cancelled_while_the_other_fetches(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloader_module, "REMOVE_SECONDS", 0.1)
+    first = begin(desk, "one")
+    wait_for(desk, "two").close()
+    desk.downloader.remove_partial("two")
+    assert [file.installs for file in desk.downloader.files()] == [("one",)]
+    first.close()
+    assert desk.downloader.kept(desk.part) == SIZE // 4
+    desk.downloader.remove_partial("one")
+    assert desk.files() == []
+
+
+def test_row_26_two_that_are_cancelled_at_once_leave_nothing_to_each_other(desk: Desk) -> None:
+    for _ in range(20):
+        begin(desk, "one").close()
+        desk.downloader._shelf.want((desk.part,), "two")
+        threads = [threading.Thread(target=desk.downloader.remove_partial, args=(owner,)) for owner in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert desk.files() == []
+
+
+def test_row_26_a_file_that_is_wanted_later_is_kept_for_it(desk: Desk) -> None:
+    """The second of two shards is half here from another install, which is cancelled while the first one comes."""
+    begin(desk, "one").close()
+    content = SparseFile(SIZE, seed=17, head=b"GGUF")
+    desk.hub.add(Repo("acme/other", {"first.gguf": content}))
+    parts = (file_part(desk.hub, "first.gguf", content, repo="acme/other"), desk.part)
+    fetching = desk.downloader.fetch(parts, credential=desk.credential, owner="two")
+    next(fetching)
+    desk.downloader.remove_partial("one")
+    assert desk.downloader.kept(desk.part) == SIZE // 4
+    list(fetching)
+    assert ranges(desk)[-1] == f"bytes={SIZE // 4}-"
+    assert desk.unfinished == []
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from moorage.fetch import Downloader
+from moorage.http import HttpDoor
+from moorage.models import FilePart
+wanted = FilePart.model_validate_json(sys.argv[2])
+for progress in Downloader(HttpDoor(), Path(sys.argv[1]), reserve=0).fetch((wanted,), owner="two"):
+    print(progress.message, flush=True)
+"""
+
+
+def test_row_26_one_that_waits_in_another_process_and_is_killed_still_wants_it(desk: Desk) -> None:
+    first = begin(desk, "one")
+    command = [sys.executable, "-c", WAITING, str(desk.directory), desk.part.model_dump_json()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+        assert second.stdout is not None
+        next(line for line in second.stdout if "by another install" in line)
+        second.kill()
+    first.close()
+    desk.downloader.remove_partial("one")
+    desk.downloader.sweep()
+    assert desk.downloader.kept(desk.part) == SIZE // 4
+    desk.downloader.remove_partial("two")
+    assert desk.files() == []
+
+
+def test_a_sweep_takes_the_names_of_those_whose_file_is_gone(desk: Desk) -> None:
+    shelf = desk.downloader._shelf
+    shelf.prepare()
+    shelf.want((desk.part,), "killed")
+    desk.downloader.sweep()
+    assert desk.files() == []
+
+
+def test_who_waits_is_told_that_bytes_were_thrown_away(desk: Desk) -> None:
+    """By the one that fetches them, while it waits; and by a person, before it goes on itself."""
+    first = begin(desk, "one")
+    second = desk.downloader.fetch((desk.part,), credential=desk.credential, owner="two")
+    first.close()
+    with desk.downloader._shelf.locked(WHOLE.sha256, 1):
+        told = [next(second), next(second)]
+        (desk.directory / "partial" / f"{WHOLE.sha256}.json").unlink()
+        told.append(next(progress for progress in second if progress.again))
+    assert [progress.completed for progress in told] == [SIZE // 4, SIZE // 4, 0]
+    assert "Another install fetches it again" in (told[-1].message or "")
+    list(second)
+    assert desk.downloader.path(desk.part).read_bytes() == WHOLE.read()
+
+    desk.downloader.remove(WHOLE.sha256)
+    begin(desk, "one").close()
+    third = desk.downloader.fetch((desk.part,), credential=desk.credential, owner="three")
+    told = [next(third)]
+    desk.downloader.remove(WHOLE.sha256)
+    told += third
+    assert [progress.completed for progress in told if progress.again] == [0]
+    assert is_honest(told)
+    assert told[-1].completed == SIZE
 
 
 def test_a_finished_file_is_not_partial(desk: Desk) -> None:

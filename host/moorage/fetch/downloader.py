@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
+from moorage.errors import DiskFull
 from moorage.fetch.job import Job
 from moorage.fetch.part import key_of
 from moorage.fetch.room import Room
@@ -103,7 +104,9 @@ class Downloader:
         """Raise DiskFull where room is lacking, even without the damaged copies of what is fetched anew."""
         needed = {key_of(part): part.size - self.kept(part) for part in parts}
         size = sum(needed.values())
-        if size and not self._room.has(size):
+        try:
+            self._room.require(size)
+        except DiskFull:
             for key in needed:
                 self._shelf.drop_damaged(key)
-        self._room.require(size)
+            self._room.require(size)

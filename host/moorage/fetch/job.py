@@ -50,24 +50,20 @@ class Job:
         self._total = sum(part.size for part in parts)
         self._keys = [key_of(part) for part in parts]  # a content that is wanted twice counts twice
         self._here = {key_of(part): shelf.kept(part) for part in parts}
-        self._shown = 0
+        self._again = False
         self._told = 0.0
 
     def progress(self, phase: Phase, message: str | None = None) -> InstallProgress:
-        """The state of the job; where it is less than before, bytes had to be thrown away, and it begins `again`."""
+        """The state of the job; says `again` where bytes had to be thrown away since the last time."""
         self._told = time.monotonic()
-        again = self._has_less
-        self._shown = self._kept
-        return InstallProgress(phase=phase, completed=self._shown, total=self._total, message=message, again=again)
+        again, self._again = self._again, False
+        kept = sum(self._here[key] for key in self._keys)
+        return InstallProgress(phase=phase, completed=kept, total=self._total, message=message, again=again)
 
-    @property
-    def _kept(self) -> int:
-        return sum(self._here[key] for key in self._keys)
-
-    @property
-    def _has_less(self) -> bool:
-        """Whether less is here than was told."""
-        return self._kept < self._shown
+    def _has(self, key: str, size: int) -> None:
+        """So many bytes of a file are here now."""
+        self._again = self._again or size < self._here[key]
+        self._here[key] = size
 
     def part(self, part: FilePart) -> Progress:
         """Have one file, whoever fetches it."""
@@ -79,13 +75,13 @@ class Job:
                     yield from self._fetch(part, key)
             if not held:
                 self._scope.check()
-                self._here[key] = self._shelf.kept(part)
-                if self._has_less:
+                self._has(key, self._shelf.kept(part))
+                if self._again:
                     message = f"What was here of {part.name} had to be thrown away. Another install fetches it again."
                     yield self.progress("downloading", message)
                 elif self._due():
                     yield self.progress("downloading", f"{part.name} is being fetched by another install.")
-        self._here[key] = part.size
+        self._has(key, part.size)
         self._shelf.owners.drop(key, self._owner)
 
     def _fetch(self, part: FilePart, key: str) -> Progress:
@@ -93,14 +89,14 @@ class Job:
         transfer = Transfer(self._http, self._scope, part, file, self._key_for, self._patience, self._throttle)
         try:
             yield from self._reread(part, file)
-            self._here[key] = file.offset
-            if self._has_less:
+            self._has(key, file.offset)
+            if self._again:
                 yield self.progress(
                     "downloading", f"Bytes of {part.name} are not here any more. They are fetched again."
                 )
             for attempt in (1, 2):
                 for message in transfer.run():
-                    self._here[key] = file.offset
+                    self._has(key, file.offset)
                     if message is not None or self._due():
                         self._room.check()
                         yield self.progress("downloading", message)
@@ -114,7 +110,7 @@ class Job:
                         )
                     return
                 file.quarantine(self._shelf.quarantine)
-                self._here[key] = 0
+                self._has(key, 0)
                 if attempt == 1:
                     if not self._room.has(part.size):  # for the copy put aside and for the file
                         self._shelf.drop_damaged(key)

@@ -20,10 +20,11 @@ class Room:
         return self.free() >= size + self.reserve
 
     def require(self, size: int) -> None:
-        if size and not self.has(size):
+        free = self.free()
+        if size and free < size + self.reserve:
             raise DiskFull(
                 f"{human(size)} are still needed, and {human(self.reserve)} should stay free, "
-                f"but the disk has {human(self.free())} left.",
+                f"but the disk has {human(free)} left.",
                 hint="Make room, or choose a smaller file.",
             )
 
