@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from moorage import DiskFull, InstallPlan, NotFound, NotGguf, Unsupported
+from moorage import DiskFull, InstallPlan, NotFound, NotGguf, RemoteError, Unsupported
 from moorage_llamacpp.gguf import Header, Unreadable, read_header
 
 RECORD = "model.json"
 NEW = ".new-"  # a folder on its way; a leading dot keeps it out of the list
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# One model is stored at a time, so that a folder on its way that is met outside of that is what a kill left. One host
+# has the data directory to itself, hence a lock of this process will do.
+_storing = threading.Lock()
 
 
 class Installed(BaseModel):
@@ -45,8 +52,15 @@ class Installed(BaseModel):
 
 
 class Library:
+    """To open it gives back the room of what a kill left: second names of gigabytes that nobody else would find."""
+
     def __init__(self, data_dir: Path) -> None:
         self._directory = data_dir / "models"
+        if _storing.acquire(blocking=False):
+            try:
+                self._sweep()
+            finally:
+                _storing.release()
 
     def list(self) -> list[Installed]:
         """All installed models, by name; a folder without a readable record is no model."""
@@ -70,31 +84,36 @@ class Library:
         return self._folder(model.name) / model.files[0]
 
     def add(self, plan: InstallPlan, paths: Sequence[Path]) -> Installed:
-        """Make verified files a model, all at once: it is there whole, or not at all. NotGguf, Unsupported."""
+        """Make verified files a model, all at once: it is there whole, or not at all.
+
+        NotGguf, Unsupported, DiskFull, or RemoteError for a folder that cannot be written.
+        """
         names = [_file_name(part.name) for part in plan.files]
         headers = [_header(path, name) for path, name in zip(paths, names, strict=True)]
         _refuse_what_is_no_model(headers, names)
         model = _installed(plan, headers, names, paths)
         folder = self._folder(plan.name)
         fresh = folder.with_name(f"{NEW}{folder.name}")
-        shutil.rmtree(fresh, ignore_errors=True)
-        try:
-            fresh.mkdir(parents=True, mode=0o700)
-            for path, name in zip(paths, names, strict=True):
-                _link(path, fresh / name)
-            _write(fresh / RECORD, model.model_dump_json(indent=1).encode())
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(fresh, folder)
-        except OSError as error:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise DiskFull(f"The model could not be stored: {error.strerror}.", hint="Make room and retry.") from error
+        with _storing, _writing("stored"):
+            self._sweep()
+            try:
+                fresh.mkdir(parents=True, mode=0o700)
+                for path, name in zip(paths, names, strict=True):
+                    _link(path, fresh / name)
+                _write(fresh / RECORD, model.model_dump_json(indent=1).encode())
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(fresh, folder)
+            except OSError:
+                shutil.rmtree(fresh, ignore_errors=True)
+                raise
         return model
 
     def remove(self, name: str) -> None:
         """Forget the model and free its room on the disk; NotFound where there is no such model."""
         model = self.get(name)
         folder = self._folder(name)
-        (folder / RECORD).unlink()  # first: without it the rest is no model any more
+        with _writing("removed"):
+            (folder / RECORD).unlink(missing_ok=True)  # first: without it the rest is no model any more
         for file, blob in zip(model.files, model.blobs, strict=True):
             # The download is a second name of the same bytes: the room is free when both are gone.
             with suppress(OSError):
@@ -102,10 +121,28 @@ class Library:
                     os.unlink(blob)
         shutil.rmtree(folder, ignore_errors=True)
 
+    def _sweep(self) -> None:
+        """Remove folders on their way; `_storing` must be held."""
+        with suppress(OSError):  # there may be nothing yet
+            for folder in [entry for entry in self._directory.iterdir() if entry.name.startswith(NEW)]:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _folder(self, name: str) -> Path:
         """A safe folder name: readable, and unique by a piece of the name's hash."""
         readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[:80]
         return self._directory / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+@contextmanager
+def _writing(what: str) -> Iterator[None]:
+    """Errors of the disk by their kind: full, which a person can mend in a moment, or not to be written at all."""
+    try:
+        yield
+    except OSError as error:
+        message = f"The model could not be {what}: {error.strerror or error}."
+        if error.errno in NO_ROOM:
+            raise DiskFull(message, hint="Make room and retry.") from error
+        raise RemoteError(message, hint="Check the disk, and who may write to Moorage's data directory.") from error
 
 
 def _installed(plan: InstallPlan, headers: Sequence[Header], names: Sequence[str], paths: Sequence[Path]) -> Installed:

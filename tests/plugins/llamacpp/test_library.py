@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from moorage import BadAnswer, DiskFull, FilePart, InstallPlan, NotFound, ProviderModel, Unsupported
+from moorage import BadAnswer, DiskFull, FilePart, InstallPlan, NotFound, ProviderModel, RemoteError, Unsupported
+from moorage_llamacpp import library as library_module
 from moorage_llamacpp.library import Library
 from moorage_llamacpp.plugin import LlamaCppPlugin
 from tests.plugins.llamacpp.conftest import Bench, MakeBench, install_request, provider
@@ -186,14 +191,97 @@ def test_a_damaged_record_is_no_model(bench: Bench, record: str) -> None:
     assert [model.name for model in models(bench)] == [kept]
 
 
-def test_a_folder_that_cannot_be_written_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, DiskFull),
+        (errno.EDQUOT, DiskFull),
+        (errno.EFBIG, DiskFull),
+        (errno.EACCES, RemoteError),
+        (errno.EROFS, RemoteError),
+        (errno.EIO, RemoteError),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[RemoteError]
+) -> None:
+    """Only a full disk is called one: an install that waits for room would wait for ever with any other."""
 
-    monkeypatch.setattr("moorage_llamacpp.library._write", full)
-    with pytest.raises(DiskFull, match="No space left"):
+    def fail(path: Path, content: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("moorage_llamacpp.library._write", fail)
+    with pytest.raises(RemoteError, match=os.strerror(number)) as caught:
         bench.install(gguf())
+    assert type(caught.value) is kind
+    assert caught.value.hint is not None
+    assert not caught.value.retryable
     assert files(bench.data_dir) == []
+
+
+def test_a_model_that_cannot_be_removed_is_told_and_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = bench.install(gguf())
+
+    def refuse(path: object, *args: object, **more: object) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(RemoteError, match="could not be removed: Permission denied"):
+            bench.plugin.remove_model(provider(), name, bench.context())
+    assert [model.name for model in models(bench)] == [name]
+
+
+STORE = """
+import os, signal, sys
+from pathlib import Path
+from moorage import InstallPlan
+from moorage_llamacpp import library
+from moorage_llamacpp.plugin import LlamaCppPlugin
+from tests.plugins.llamacpp.conftest import Bench, FilePart, HttpDoor, install_request
+bench = Bench(Path(sys.argv[1]), HttpDoor())
+path = Path(sys.argv[2])
+part = FilePart(name="model.gguf", size=path.stat().st_size, url="http://127.0.0.1/file")
+plan = bench.plugin.plan_install(install_request(part), bench.context())
+library._write = lambda path, content: os.kill(os.getpid(), signal.SIGKILL)
+list(bench.plugin.install_model(plan, bench.context(paths=[path])))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+@pytest.mark.parametrize("then", ["list", "remove", "add"])
+def test_a_kill_while_it_is_stored_and_a_cancel_leave_no_second_name(bench: Bench, then: str) -> None:
+    """Without a sweep the gigabytes would stay, as a file that some model seems to use."""
+    path = bench.blob(gguf())
+    killed = subprocess.run([sys.executable, "-c", STORE, str(bench.home), str(path)], cwd=Path(__file__).parents[3])
+    assert killed.returncode == -signal.SIGKILL
+    assert path.stat().st_nlink == 2
+    if then == "list":
+        assert models(bench) == []
+    elif then == "remove":
+        with pytest.raises(NotFound):
+            bench.plugin.remove_model(provider(), "org/small-GGUF:Q4_1", bench.context())
+    else:
+        bench.install(gguf({**MODEL, "llama.context_length": 4096}), model="org/other")
+    assert path.stat().st_nlink == 1
+    assert not list(bench.data_dir.rglob(".new-*"))
+
+
+def test_a_model_that_is_being_stored_is_not_swept_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = library_module._write
+    seen: list[list[str]] = []
+
+    def look_meanwhile(path: Path, content: bytes) -> None:
+        thread = threading.Thread(target=lambda: seen.append([model.name for model in models(bench)]))
+        thread.start()
+        thread.join(10)
+        real(path, content)
+
+    monkeypatch.setattr(library_module, "_write", look_meanwhile)
+    name = bench.install(gguf())
+    assert seen == [[]]
+    assert [model.name for model in models(bench)] == [name]
+    assert Library(bench.data_dir).path(Library(bench.data_dir).get(name)).is_file()
 
 
 def test_without_the_engine_everything_says_how_to_get_it(make_bench: MakeBench) -> None:
