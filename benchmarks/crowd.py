@@ -1,4 +1,4 @@
-"""A Moorage with much in it: 50 plugins, 1,000 providers and 10,000 installs."""
+"""A Moorage with much in it: 50 plugins, 1,000 providers, 10,000 installs in the history and 1,000 scheduled."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from tests.site import site
 
 from benchmarks.store import install
 from moorage import CatalogEntry, Config, ProviderSpec, hookimpl
-from moorage.models import Conversation, Install, Message
+from moorage.models import Conversation, Install, Message, WhenWindow, Window
 from moorage.models.providers import SavedProvider
 from moorage.plugins.discovery import Candidate, installed
 from moorage.store.files import CollectionDatabase
 from moorage.store.tinydb import TinyDBStore
 
-PLUGINS, PROVIDERS, INSTALLS, MESSAGES = 50, 1_000, 10_000, 40
+PLUGINS, PROVIDERS, INSTALLS, SCHEDULED, MESSAGES = 50, 1_000, 10_000, 1_000, 40
+DAY = timedelta(days=1)
 START = datetime(2026, 5, 21, 10, 0, tzinfo=UTC)
 TEXT = "A paragraph of an answer with **bold words**, `code`, and a list:\n\n- one\n- two\n\n```python\nprint(1)\n```\n"
 
@@ -88,6 +89,7 @@ def crowd(home: Path, hub: str) -> Iterator[tuple[str, list[str]]]:
                 "/models",
                 "/models?q=pilot",
                 "/installs",
+                "/installs?section=scheduled",
                 "/installs/install-7",
                 "/settings/llm",
                 "/settings/llm/new",
@@ -104,7 +106,7 @@ def fill(home: Path) -> None:
     TinyDBStore(home, url=None).close()
     documents = {
         "providers": [_provider(number) for number in range(PROVIDERS)],
-        "installs": [_settled(number) for number in range(INSTALLS)],
+        "installs": [*map(_settled, range(INSTALLS)), *map(_scheduled, range(INSTALLS, INSTALLS + SCHEDULED))],
     }
     for name, items in documents.items():
         with CollectionDatabase(home / "store" / f"{name}.json") as database:
@@ -115,6 +117,15 @@ def _settled(number: int) -> Install:
     """None that would run: pages are measured, not downloads."""
     made = install(number)
     return made.model_copy(update={"state": "installed" if number % 20 else "failed"})
+
+
+def _scheduled(number: int) -> Install:
+    """Half of them at a time, half in a window."""
+    tomorrow = datetime.now(UTC) + timedelta(hours=20, seconds=number)
+    window = WhenWindow(window=Window(from_=f"{tomorrow:%H:%M}", to=f"{tomorrow - DAY / 2:%H:%M}", time_zone="UTC"))
+    when = tomorrow if number % 2 else window
+    changes = {"state": "scheduled", "when": when, "starts_at": tomorrow, "finished_at": None}
+    return install(number).model_copy(update=changes)
 
 
 def _provider(number: int) -> SavedProvider:

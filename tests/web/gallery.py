@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import moorage_web
 from moorage_web import forms
-from moorage_web.pages.installs import places
+from moorage_web.pages.neighbours import neighbours
 from moorage_web.pages.night import night_of
 from moorage_web.templating import prepare
 from tests.web import samples
@@ -52,7 +52,7 @@ def render(part: str, theme: str = "system", given: ModuleType = samples) -> str
             s=given,
             fields=fields,
             scripts=SCRIPTS.get(part, ()),
-            places=places([item for item in given.INSTALLS if item.state == "queued" or item.rests]),
+            places=neighbours([item for item in given.INSTALLS if item.state == "queued" or item.rests]),
             records={item.model_name: item for item in given.INSTALLS if item.model_name},
             night=night,
         )

@@ -175,7 +175,7 @@ def test_a_click_that_is_refused_says_why(page: Page, server: tuple[str, Script]
     page.keyboard.press("Enter")
     expect(page.locator("#install-problem")).to_have_text("It has moved.")
     expect(button).to_be_focused()
-    assert script.asked[-1][2] == "before=i4&generation=7&fragment=sections"
+    assert script.asked[-1][2] == "generation=7&before=i4&fragment=sections"
 
 
 def test_events_refresh_what_they_are_about_and_are_spoken(page: Page, server: tuple[str, Script]) -> None:

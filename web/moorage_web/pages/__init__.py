@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from moorage_web import templating
 from moorage_web.current import host
 
 THEMES = ("system", "light", "dark")
+AT_ONCE = 200  # installs
 
 
 def blueprints() -> list[Blueprint]:
@@ -27,7 +28,7 @@ def prepare(app: Flask) -> None:
     templating.prepare(app.jinja_env, now=lambda: datetime.now(UTC), zone=_zone)
     app.jinja_env.globals.update(
         users_of=_users_of,
-        records_of=lambda records, target: {name: record for (at, name), record in records.items() if at == target},
+        records_of=lambda target: records(target.target, (model.name for model in target.models)),
         speeds_of=_speeds_of,
         provider_options=lambda providers: [(item.id, item.name) for item in providers],
         type_options=lambda types: [(item.type, item.label) for item in types],
@@ -66,9 +67,20 @@ def status() -> dict[str, Any]:
     return found
 
 
-def records() -> dict[tuple[str, str | None], Install]:
-    """The newest install behind each model of each target, by target and the model's name there."""
-    return {(made.target, made.model_name): made for made in reversed(host().installs.list(("installed",)).items)}
+def records(target: str, names: Iterable[str | None]) -> dict[str, Install]:
+    """The newest install behind each of these models of a target, by its name there; looks no further than it must."""
+    missing, found = set(names), dict[str, Install]()
+    cursor: str | None = None
+    while missing:
+        page = host().installs.list(("installed",), limit=AT_ONCE, cursor=cursor)
+        for made in page.items:
+            if made.target == target and made.model_name in missing:
+                missing.discard(made.model_name)
+                found[made.model_name or ""] = made
+        cursor = page.next
+        if cursor is None:
+            break
+    return found
 
 
 class Lazy:

@@ -174,8 +174,10 @@ def _form(
 
 def _proven(providers: Sequence[ProviderView], provider: str, model: str | None) -> Install | None:
     """The install that brought the chosen model onto this machine or server, with what it showed then."""
-    own = next((item.model for item in providers if item.id == provider), None)
-    return records().get((provider, model or own))
+    if provider not in host().local.names():
+        return None
+    name = model or next((item.model for item in providers if item.id == provider), None)
+    return records(provider, [name] if name else []).get(name or "")
 
 
 def type_error(item: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -12,40 +11,15 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from moorage.errors import MoorageError
-from moorage.models import Install, State, WhenUpdated
+from moorage.models import Install, WhenUpdated
 from moorage_web.current import host
 from moorage_web.pages import fragment
+from moorage_web.pages.neighbours import Neighbours, neighbours
 from moorage_web.pages.night import Night, night_of
+from moorage_web.pages.sections import HISTORY, KINDS, PRESENT, ROWS, Section, cut, shares, sorted_by_section
 
 pages = Blueprint("installs", __name__)
-SECTIONS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
-    ("running", "Running", ("running",)),
-    ("attention", "Needs attention", ("waiting", "failed")),
-    ("queue", "Queue", ("queued", "paused")),
-    ("scheduled", "Scheduled", ("scheduled",)),
-    ("history", "History", ("installed", "cancelled")),
-)
 RULES: tuple[Literal["tell", "install"], ...] = ("tell", "install")
-HISTORY, OTHERS = 20, 200  # how many rows a section shows
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Rows under one heading; `count` is how many there are in all, `next` the cursor of older ones."""
-
-    key: str
-    title: str
-    items: Sequence[Install]
-    count: int
-    next: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a queued install stands: its neighbours."""
-
-    above: Install | None
-    below: Install | None
 
 
 @pages.get("/installs")
@@ -63,6 +37,7 @@ def install(id: str) -> ResponseReturnValue:
         active="installs",
         install=found,
         timeline=host().installs.timeline(id),
+        place=_place(found),
         night=_night([] if found.ended else [found]),
         target_names=host().providers.names(),
     )
@@ -109,48 +84,56 @@ def on_update(id: str) -> ResponseReturnValue:
     return redirect("/models", 303)
 
 
-def places(queue: Sequence[Install]) -> dict[str, Place]:
-    """The neighbours of each install of a queue."""
-    around = [None, *queue, None]
-    return {item.id: Place(around[index], around[index + 2]) for index, item in enumerate(queue)}
-
-
 def _generation() -> int | None:
     given = request.form.get("generation", "")
     return int(given) if given.isdigit() else None
 
 
 def _page(error: MoorageError | None = None, template: str = "pages/installs.html", *, answers: bool = False) -> str:
+    """All sections with as much as fits, or one of them from a cursor on."""
     cursor = request.args.get("cursor")
-    queue, counts = host().installs.queue(), host().installs.counts()
-    sections = []
-    for key, title, states in SECTIONS:
-        history = key == "history"
-        if cursor and not history:
-            continue
-        page = host().installs.list(states, limit=HISTORY if history else OTHERS, cursor=cursor if history else None)
-        items = list(page.items)
-        count = sum(counts.get(state, 0) for state in states)
-        if key == "queue":  # the queue in its order, then what is paused
-            items = [*queue, *(item for item in items if item.state == "paused")]
-            count = len(queue) + counts.get("paused", 0)
-        elif key == "attention":
-            items = [item for item in items if not item.rests]
-            count = host().installs.needing_attention()
-        elif key == "scheduled":
-            items.sort(key=lambda item: item.starts_at or item.created_at)
-        sections.append(Section(key, title, items, count, page.next if history else None))
+    wanted = request.args.get("section", "history" if cursor else "")
+    present = sorted_by_section(host().installs.list(PRESENT).items)
+    counts = {key: len(items) for key, items in present.items()} | {HISTORY.key: _in_history()}
+    shown = {wanted: ROWS} if wanted in counts else shares(counts)
+    sections = [
+        _past(limit, cursor, counts[kind.key]) if kind is HISTORY else cut(kind, present[kind.key], limit, cursor)
+        for kind in KINDS
+        if (limit := shown.get(kind.key, 0))
+    ]
     return render_template(
         template,
         active="installs",
         sections=sections,
-        places=places(queue),
-        night=_night([item for section in sections if section.key == "scheduled" for item in section.items]),
+        only=wanted if wanted in counts else None,
+        cursor=cursor,
+        places=neighbours(host().installs.queue(), present["running"], **_limits()) if "queue" in shown else {},
+        night=_night(present["scheduled"]) if "scheduled" in shown else None,
         target_names=host().providers.names(),
         error=error,
-        cursor=cursor,
         answers=answers,
     )
+
+
+def _in_history() -> int:
+    counts = host().installs.counts()
+    return sum(counts.get(state, 0) for state in HISTORY.states)
+
+
+def _past(limit: int, cursor: str | None, count: int) -> Section:
+    page = host().installs.list(HISTORY.states, limit=limit, cursor=cursor)
+    return Section(HISTORY, page.items, count, page.next)
+
+
+def _limits() -> dict[str, int]:
+    now = host().preferences.current
+    return {"limit": now.parallel_installs, "per_target": now.installs_per_target}
+
+
+def _place(install: Install) -> Neighbours | None:
+    if install.state != "queued" and not install.rests:
+        return None
+    return neighbours(host().installs.queue(), host().installs.active(), **_limits()).get(install.id)
 
 
 def _refused(id: str, error: MoorageError) -> str:
@@ -163,8 +146,8 @@ def _refused(id: str, error: MoorageError) -> str:
 
 
 def _row(install: Install, error: MoorageError | None = None) -> str:
-    place = places(host().installs.queue()).get(install.id) if install.state == "queued" or install.rests else None
     name = host().providers.names().get(install.target, install.target)
+    place = _place(install)
     return render_template("fragments/install.html", install=install, target_name=name, place=place, error=error)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from flask import Blueprint, redirect, request, stream_template
 from flask.typing import ResponseReturnValue
 
-from moorage.errors import MoorageError
-from moorage.models import State
+from moorage.errors import Missing, MoorageError
+from moorage.models import Install, Storage
 from moorage_web.current import host
-from moorage_web.pages import Lazy, finding, fragment, records
+from moorage_web.pages import Lazy, finding, fragment
 
 pages = Blueprint("models", __name__)
-WANTING: tuple[State, ...] = ("scheduled", "queued", "running", "paused", "waiting", "failed", "cancelled")
 FIXED = {"format": "gguf"}
 PATIENCE = 2.5  # seconds that the page, and the search below, wait for a server that does not answer
 
@@ -53,10 +53,18 @@ def _page(error: MoorageError | None = None) -> str | Iterator[str]:
         active="models",
         targets=Lazy(lambda: local.targets(PATIENCE)),
         storage=Lazy(storage.view),
-        wanting={install.id: install for install in host().installs.list(WANTING).items},
-        records=records(),
+        wanting=_wanting,
         target_names=local.names(),
         freed=int(freed) if freed.isdigit() else None,
         error=error,
         **values,
     )
+
+
+def _wanting(storage: Storage) -> dict[str, Install]:
+    """The installs that the files which are shown may belong to, by id; one may have been removed at this moment."""
+    found = {}
+    for id in dict.fromkeys(id for file in storage.files for id in file.installs):
+        with suppress(Missing):
+            found[id] = host().installs.get(id)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -10,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from moorage.models import Install, QuietHours, WhenWindow, Window
 from moorage_web.render import Span
+
+WINDOWS = 6  # more lines than these nobody reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """`now` is HH:MM."""
+    """`now` is HH:MM, `more` how many installs have windows that are not shown."""
 
     parts: tuple[Part, ...]
     now: str
+    more: int = 0
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -38,20 +42,20 @@ class Night:
 
 
 def night_of(installs: Iterable[Install], quiet: QuietHours | None, zone: ZoneInfo, now: datetime) -> Night | None:
-    """The strip for these installs; None where none of them has a window. Equal windows are one."""
-    windows = [install.when.window for install in installs if isinstance(install.when, WhenWindow)]
+    """The strip for these installs; None where none has a window. Equal windows are one; the commonest come first."""
+    windows = Counter(install.when.window for install in installs if isinstance(install.when, WhenWindow))
     if not windows:
         return None
     parts = []
     if quiet is not None and quiet.from_ != quiet.to:
         parts.append(Part(Span(quiet.from_, quiet.to, "quiet"), quiet.from_, quiet.to, "quiet"))
-    for window in dict.fromkeys(windows):
+    shown = windows.most_common(WINDOWS)
+    for window, count in shown:
         foreign = window.time_zone if window.time_zone not in (None, str(zone)) else None
         span = Span(_here(window.from_, window, zone, now), _here(window.to, window, zone, now))
-        parts.append(
-            Part(span, window.from_, window.to, "window", window.days, foreign, windows.count(window)),
-        )
-    return Night(tuple(parts), f"{now.astimezone(zone):%H:%M}")
+        parts.append(Part(span, window.from_, window.to, "window", window.days, foreign, count))
+    more = windows.total() - sum(count for _, count in shown)
+    return Night(tuple(parts), f"{now.astimezone(zone):%H:%M}", more)
 
 
 def _here(text: str, window: Window, zone: ZoneInfo, now: datetime) -> str:

@@ -1,4 +1,4 @@
-// A button in a row of a list (test, pause, retry): its form answers with the row alone, or with the list.
+// A button in a row of a list (test, pause, retry): its form answers with the row alone, or with the list as it is shown.
 import { send } from "./fragments.js";
 
 document.addEventListener("submit", async (event) => {
@@ -13,7 +13,8 @@ document.addEventListener("submit", async (event) => {
   body.set("fragment", fragment ?? "row");
   form.ariaBusy = "true"; // a disabled button would lose the focus
   try {
-    await send(form.action, body, fragmentForm);
+    const url = button?.hasAttribute("formaction") ? button.formAction : form.action;
+    await send(fragment ? url + location.search : url, body, fragmentForm);
     if (follow) focusIn(document.getElementById(follow), label);
   } catch {
     location.reload();

@@ -46,7 +46,7 @@ document.addEventListener("dragend", async () => {
   }]);
   try {
     for (const [id, body] of bodies) {
-      if (!(await send(`/installs/${id}/move`, new URLSearchParams(body), "install-sections"))) return;
+      if (!(await send(`/installs/${id}/move${location.search}`, new URLSearchParams(body), "install-sections"))) return;
     }
   } catch {
     location.reload();
