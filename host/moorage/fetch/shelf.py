@@ -80,9 +80,9 @@ class Shelf:
         try:
             yield True
         finally:
-            if not (self.partial / f"{key}.part").exists():
-                # Whoever waits for this very lock notices that it has no name any more, and begins anew.
-                with suppress(OSError):
+            with suppress(OSError):
+                if not (self.partial / f"{key}.part").exists():
+                    # Whoever waits for this very lock notices that it has no name any more, and begins anew.
                     path.unlink(missing_ok=True)
             lock.release()
 
