@@ -77,7 +77,7 @@ def live() -> Iterator[tuple[str, Script]]:
                 if self.path.endswith("/stop"):
                     script.go.set()
                 self._answer(204, b"", "text/plain")
-            elif self.path.endswith("/move"):
+            elif urlsplit(self.path).path.endswith("/move"):
                 problem = '<div id="install-problem"><p class="notice">It has moved.</p></div>'
                 html = f'<div id="install-sections"></div>{problem if script.move_status != 200 else ""}'
                 self._answer(script.move_status, html.encode(), "text/html; charset=utf-8")

@@ -134,6 +134,9 @@ def test_a_row_changes_in_place(page: Page, server: tuple[str, Script]) -> None:
     row.get_by_role("button", name="Pause").click()
     expect(row.get_by_role("button", name="Resume")).to_be_visible()
     assert script.asked[-1] == ("POST", "/installs/i1/pause", "generation=1&fragment=row")
+    page.locator("#install-i4").get_by_role("button", name="Cancel").click()
+    expect(page.locator("#install-i4").get_by_role("button", name="Cancel")).to_be_enabled()
+    assert ("POST", "/installs/i4/cancel", "generation=1&fragment=row") in script.asked
 
 
 def drag(page: Page, row: str, onto: str, side: float) -> None:
@@ -176,6 +179,20 @@ def test_a_click_that_is_refused_says_why(page: Page, server: tuple[str, Script]
     expect(page.locator("#install-problem")).to_have_text("It has moved.")
     expect(button).to_be_focused()
     assert script.asked[-1][2] == "generation=7&before=i4&fragment=sections"
+
+
+def test_a_move_answers_with_the_part_of_the_list_that_is_shown(page: Page, server: tuple[str, Script]) -> None:
+    origin, script = server
+    page.set_viewport_size({"width": 1200, "height": 1600})
+    page.goto(f"{origin}/installs?section=queue")
+    with page.expect_response(lambda response: "/move" in response.url):
+        page.locator("#install-i9").get_by_role("button", name="Move to the front").click()
+    shown = "/installs/i9/move?section=queue"
+    assert script.asked[-1] == ("POST", shown, "generation=7&before=&fragment=sections")
+    page.goto(f"{origin}/installs?section=queue")
+    with page.expect_response(lambda response: "/move" in response.url):
+        drag(page, "#install-i9", "#install-i4", 0)
+    assert script.asked[-1] == ("POST", shown, "before=i4&generation=7&fragment=sections")
 
 
 def test_events_refresh_what_they_are_about_and_are_spoken(page: Page, server: tuple[str, Script]) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+import moorage_web
 from moorage.errors import InvalidInput
 from moorage.models import Install, WhenWindow, Window
 from moorage_web.pages import night
 from moorage_web.pages.neighbours import neighbours
 from moorage_web.pages.sections import KINDS, LEAST, ROOM, ROWS, cut, shares, sorted_by_section
 from tests.web.gallery import environment
-from tests.web.samples import NOW, QUIET, install
+from tests.web.samples import INSTALLS, NOW, QUIET, WAITING, install
 
 KIND = {kind.key: kind for kind in KINDS}
+SCRIPTS = ("theme", "events", "actions", "installs", "fragments")
+FRAME = 5_000  # of what is around the rows
 EMPTY = dict.fromkeys(KIND, 0)
 
 
@@ -125,3 +129,25 @@ def test_a_strip_shows_some_windows_and_counts_the_rest() -> None:
     assert found.more == 42 - sum(part.count for part in windows)
     template = environment().from_string('{% from "components/installs.html" import night %}{{ night(found) }}')
     assert f"{found.more} installs in other windows" in template.render(found=found)
+
+
+def test_the_heaviest_rows_fit_into_a_page() -> None:
+    """A row of the queue has the most buttons; those that run come all, up to the 16 that may."""
+    static = Path(moorage_web.__file__).parent / "static"
+    files = ["css/base.css", "css/components.css", *(f"js/{name}.js" for name in SCRIPTS)]
+    room = 100_000 - sum((static / name).stat().st_size for name in files) - FRAME
+    model = "mistralai-community/Harbour-Instruct-24B-v0.3-GGUF"
+    queue = [install(f"install-{at:012}", model=model, state="queued", order=float(at)) for at in range(ROWS + 2)]
+    places = neighbours(queue, [install("r", state="running")])
+    template = environment().from_string(
+        '{% from "components/installs.html" import install_row %}'
+        '{% for item in items %}{{ install_row(item, "Workshop server", speeds, places.get(item.id)) }}{% endfor %}'
+    )
+    assert len(template.render(items=queue[1:-1], speeds=(), places=places)) < room
+    running = [
+        install(f"running-{at:012}", model=model, state="running", phase="downloading", completed=10**9, attempt=2)
+        for at in range(16)
+    ]
+    least = [*queue[1 : 1 + LEAST], *WAITING[:LEAST], *INSTALLS[6 : 6 + LEAST], *INSTALLS[9 : 9 + LEAST]]
+    speeds = [24_512_345.0 + second for second in range(60)]
+    assert len(template.render(items=[*running, *least], speeds=speeds, places=places)) < room

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from moorage.errors import FieldError, InvalidInput
 from moorage.models import Install, State
 
-ROWS = 20  # of one section
-ROOM = 20  # of all sections together: a page weighs at most 100 kB
-LEAST = 2
+ROWS = 18  # of one section: a page weighs at most 100 kB, and a row of the queue almost 3
+ROOM = 18  # of all sections together
+LEAST = 2  # of one, however many run
 Place = tuple[float, float]
 
 

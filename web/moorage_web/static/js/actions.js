@@ -7,7 +7,8 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (form.ariaBusy) return;
   const button = event.submitter;
-  const { fragmentForm, fragment, follow } = form.dataset;
+  const { fragmentForm, fragment } = form.dataset;
+  const row = form.closest(".install-row")?.id;
   const label = button?.textContent;
   const body = new URLSearchParams(new FormData(form, button));
   body.set("fragment", fragment ?? "row");
@@ -15,7 +16,7 @@ document.addEventListener("submit", async (event) => {
   try {
     const url = button?.hasAttribute("formaction") ? button.formAction : form.action;
     await send(fragment ? url + location.search : url, body, fragmentForm);
-    if (follow) focusIn(document.getElementById(follow), label);
+    if (fragment) focusIn(document.getElementById(row), label);
   } catch {
     location.reload();
   } finally {
