@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -65,6 +65,11 @@ def status() -> dict[str, Any]:
         g.status = {"installs": installs.active(), "attention": installs.needing_attention()}
     found: dict[str, Any] = g.status
     return found
+
+
+def keep_status(running: Sequence[Install], attention: int) -> None:
+    """For a page that has looked already: each look goes through the whole history."""
+    g.status = {"installs": running, "attention": attention}
 
 
 def records(target: str, names: Iterable[str | None]) -> dict[str, Install]:

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from moorage.errors import MoorageError
 from moorage.models import Install, WhenUpdated
 from moorage_web.current import host
-from moorage_web.pages import fragment
+from moorage_web.pages import fragment, keep_status, status
 from moorage_web.pages.neighbours import Neighbours, neighbours
 from moorage_web.pages.night import Night, night_of
 from moorage_web.pages.sections import HISTORY, KINDS, PRESENT, ROWS, Section, cut, shares, sorted_by_section
@@ -94,6 +94,8 @@ def _page(error: MoorageError | None = None, template: str = "pages/installs.htm
     cursor = request.args.get("cursor")
     wanted = request.args.get("section", "history" if cursor else "")
     present = sorted_by_section(host().installs.list(PRESENT).items)
+    keep_status(present["running"], len(present["attention"]))
+    queue = [install for install in present["queue"] if install.state != "paused"]
     counts = {key: len(items) for key, items in present.items()} | {HISTORY.key: _in_history()}
     shown = {wanted: ROWS} if wanted in counts else shares(counts)
     sections = [
@@ -107,7 +109,7 @@ def _page(error: MoorageError | None = None, template: str = "pages/installs.htm
         sections=sections,
         only=wanted if wanted in counts else None,
         cursor=cursor,
-        places=neighbours(host().installs.queue(), present["running"], **_limits()) if "queue" in shown else {},
+        places=neighbours(queue, present["running"], **_limits()),
         night=_night(present["scheduled"]) if "scheduled" in shown else None,
         target_names=host().providers.names(),
         error=error,
@@ -133,7 +135,7 @@ def _limits() -> dict[str, int]:
 def _place(install: Install) -> Neighbours | None:
     if install.state != "queued" and not install.rests:
         return None
-    return neighbours(host().installs.queue(), host().installs.active(), **_limits()).get(install.id)
+    return neighbours(host().installs.queue(), status()["installs"], **_limits()).get(install.id)
 
 
 def _refused(id: str, error: MoorageError) -> str:
