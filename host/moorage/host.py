@@ -152,6 +152,7 @@ class Host:
         )
         self.local.on_removed = self.installs.model_removed
         self.local.is_brought = self.installs.brings
+        self.providers.installs_on = self.installs.wanted_on
         self.preferences.on_change(lambda _: self.installs.settings_changed())
         self.gateway = Gateway(self.agents, self.providers, self.plugins, self.local, self.tools, clock, context_length)
         self.access = Access(self.store, home, settings.access_password(), clock)
@@ -168,8 +169,11 @@ class Host:
         clock: Clock = utc_now,
         new_id: NewId = random_id,
         timer: Timer | None = None,
+        works: bool = True,
     ) -> Self:
         """Open the home, load the plugins, and go on with the installs that were running.
+
+        Without `works` installs can be looked at and steered, and none begins or goes on.
 
         `url` is where this process serves it; other processes that want the home are told. `timer` stands in for the
         wall clock's, together with `clock`.
@@ -181,7 +185,8 @@ class Host:
             host.providers.add_presets()
             host.plugins.on_change(host.providers.add_presets)
             host.catalog.review()
-            host.installs.open()
+            if works:
+                host.installs.open()
         except BaseException:
             host.close()
             raise

@@ -56,6 +56,7 @@ class Providers:
     ) -> None:
         self._documents = store.collection("providers", SavedProvider)
         self._uses = store.collection("provider_uses", ProviderUse)
+        self.installs_on: Callable[[str], int] = lambda id: 0
         self._configs = configs
         self._plugins = plugins
         self._events = events
@@ -145,10 +146,16 @@ class Providers:
         return self._view(saved)
 
     def delete(self, id: str) -> None:
+        """Conflict for one that is part of Moorage, and for a target that installs are for."""
         with self._lock:
             saved = self._saved(id)
             if self._is_preset(saved):
                 raise Conflict(f"{saved.name} is part of Moorage and cannot be removed.")
+            if wanted := self.installs_on(id):
+                raise Conflict(
+                    f"{'An install is' if wanted == 1 else f'{wanted} installs are'} for {saved.name}.",
+                    hint="Cancel what is for it on the Installs page, then remove it.",
+                )
             self._documents.delete(id)
             self._configs.forget(_owner_of(id))
             self._uses.delete(id)

@@ -44,7 +44,7 @@ class StorageService:
             disk=disk_size(self._home),
             models=models,
             files=files,
-            other=max(0, self._size() - known),
+            other=self._other(known),
             reclaimable=sum(file.size for file in files if not file.needed),
         )
 
@@ -74,11 +74,12 @@ class StorageService:
         installs = self._queue.list(MAY_WANT).items
         return tuple(_with_installs(file, installs) for file in files)
 
-    def _size(self) -> int:
+    def _other(self, known: int) -> int:
+        """Bytes of everything but these models and files."""
         now = time.monotonic()
         if self._measured is None or now - self._measured[0] > KEPT_SECONDS:
             sizes = {(stat.st_dev, stat.st_ino): stat.st_size for stat in _stats(self._home)}
-            self._measured = (now, sum(sizes.values()))
+            self._measured = (now, max(0, sum(sizes.values()) - known))
         return self._measured[1]
 
 

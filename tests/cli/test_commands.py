@@ -171,7 +171,7 @@ def test_progress_is_drawn_on_a_terminal_and_never_on_stdout(moorage: Commands, 
     assert process.returncode == 0, (out, drawn)
     assert b"downloading" in drawn
     assert b"MB" in drawn
-    assert out.startswith(f"{REAL}:Q4_1 is installed on builtin.")
+    assert out.startswith(f"{REAL}:Q4_1 is installed on Built-in engine.")
     assert "\x1b" not in out
 
 
@@ -239,8 +239,10 @@ def test_installs_for_later(moorage: Commands, world: World) -> None:
     asked = ("install", REAL, "--target", "builtin")
     alone = moorage(*asked, "--window", "01:00-01:01", "--days", "mon,Tuesday", "--time-zone", "Europe/Berlin")
     assert "scheduled" in alone.out
-    assert "starts " in alone.out
     assert "moorage serve" in alone.err, "nobody is there at that time"
+    again = moorage(*asked, "--at", "2099-05-21T01:00:00Z")
+    assert "asked for before" in again.err
+    assert "not changed" in again.err
     install = moorage.json("installs")[0]
     assert install["when"]["window"] == {
         "from": "01:00",
@@ -253,11 +255,45 @@ def test_installs_for_later(moorage: Commands, world: World) -> None:
         later = moorage.json(*asked, "--at", "2099-05-21T01:00:00Z")
         assert (later["state"], later["startsAt"]) == ("scheduled", "2099-05-21T01:00:00.000Z")
         assert moorage(*asked, "--at", "2001-01-01", ok=False).code == 2
+        moved = moorage.json("installs", "reschedule", later["id"], "--at", "2098-05-21T01:00:00Z")
+        assert moved["startsAt"] == "2098-05-21T01:00:00.000Z"
+        assert moorage("installs", "retry", later["id"], ok=False).err.count("started, paused") == 1
         started = moorage.json("installs", "start", later["id"])
         assert started["state"] in ("queued", "running")
         assert moorage("installs", "watch").code == 0
         watched = moorage(*asked, "--on-update", "tell")
-        assert "will be shown" in watched.out
+        assert "a newer revision is told" in watched.out
+        assert "a newer revision is told" in moorage("installs", "show", later["id"]).out
+        assert moorage.json(*asked, "--on-update", "nothing")["when"] == "now"
+
+
+def test_looking_changes_nothing(moorage: Commands, world: World) -> None:
+    """Without a server nothing goes on by a command that only looks or steers."""
+    asked = moorage("install", REAL, "--target", "builtin", "--no-watch")
+    assert "moorage serve" in asked.err
+    fetched = len(world.hub.cdn.requests)
+    (install,) = moorage.json("installs")
+    assert (install["state"], install["attempt"]) == ("queued", 0)
+    assert "does not run" in moorage("installs").err
+    assert moorage.json("installs", "show", install["id"])["attempt"] == 0
+    moorage("disk")
+    moorage("agents")
+    moorage("installs", "pause", install["id"])
+    moorage("installs", "resume", install["id"])
+    assert len(world.hub.cdn.requests) == fetched
+    assert moorage("installs", "watch").code == 0
+    assert moorage.json("installs")[0]["state"] == "installed"
+
+
+def test_settings(offline: Commands) -> None:
+    changed = offline.json(
+        "settings", "set", "bandwidthLimit=5000000", "quietHours=08:00-18:00", "timeZone=Europe/Berlin"
+    )
+    assert (changed["bandwidthLimit"], changed["quietHours"]) == (5_000_000, {"from": "08:00", "to": "18:00"})
+    assert "08:00-18:00" in offline("settings").out
+    assert offline.json("settings", "set", "quietHours=")["quietHours"] is None
+    assert offline("settings", "set", "timeZone=Mars", ok=False).code == 2
+    assert offline("settings", "set", "sails=3", ok=False).code == 2
 
 
 def test_the_disk(moorage: Commands, world: World) -> None:

@@ -31,7 +31,7 @@ def test_import_into_the_built_in_engine_and_chat(moorage: Commands) -> None:
     found = moorage.json("search", "smollm2", "--gguf")
     assert [hit["id"] for hit in found["results"]] == [REAL]
     done = moorage("install", REAL, "--target", "builtin")
-    assert "is installed on builtin" in done.out
+    assert "is installed on Built-in engine" in done.out
     assert "tokens/s" in done.out
     listed = moorage.json("models", "list")
     target = next(item for item in listed["targets"] if item["target"] == "builtin")

@@ -176,6 +176,7 @@ def test_two_tabs_show_the_same(browser: Browser, running: Site, world: World) -
         press(rows[0], "Pause")
         for page, row in zip((one, other), rows, strict=True):
             says(row, "Paused")
+            expect(page.locator("#section-running")).to_have_count(0)
             assert is_the_same(page)
         live = [text_of(page) for page in (one, other)]
         for page in (one, other):

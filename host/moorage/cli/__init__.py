@@ -26,6 +26,7 @@ COMMANDS = {
     "providers": "Providers: list, add, test, remove.",
     "search": "Search for models.",
     "serve": "Start the server and its web page.",
+    "settings": "Bandwidth limit, quiet hours, time zone, proxy and the rest.",
     "tokens": "API tokens for programs, once a password is set.",
 }
 

@@ -49,6 +49,13 @@ class Api:
     def post(self, path: str, body: Any = None) -> Any:
         return self._call("POST", path, json=body)
 
+    def ask(self, path: str, body: Any) -> tuple[Any, bool]:
+        """The answer to a POST, and whether it made something new."""
+        response = self._client.request("POST", path, json=body)
+        if response.status >= 400:
+            raise _failure(response.status, response.content)
+        return response.json(), response.status != 200
+
     def put(self, path: str, body: Any) -> Any:
         return self._call("PUT", path, json=body)
 
@@ -90,8 +97,10 @@ def _failure(status: int, body: bytes) -> ApiFailed:
 
 
 @contextmanager
-def connect(home: Path | None) -> Iterator[Api]:
-    """The API on this data directory."""
+def connect(home: Path | None, *, works: bool = False) -> Iterator[Api]:
+    """The API on this data directory. Without a server installs go on for this command only where it `works` on them:
+    merely looking changes nothing.
+    """
     from moorage.http import api_client
     from moorage.store.tinydb import read_holder
 
@@ -106,7 +115,8 @@ def connect(home: Path | None) -> Iterator[Api]:
     from moorage.host import Host
 
     # In this process nobody else can call the application, so it needs no password.
-    with Host.open(settings.model_copy(update={"password": None, "password_file": None})) as host:
+    unlocked = settings.model_copy(update={"password": None, "password_file": None})
+    with Host.open(unlocked, works=works) as host:
         app = load_application(host, EMBEDDED_PORT)
         with api_client(app=app) as client:
             yield Api(client, serving=False)
@@ -123,12 +133,20 @@ class Noun(click.Group):
 
 def api_command(function: F) -> F:
     """Gives a command `--home` and `--json`, and passes `api` and `out` to it."""
+    return _with_api(function, lambda options: False)
 
+
+def working_command(works: Callable[[dict[str, Any]], bool]) -> Callable[[F], F]:
+    """The same for a command that, by its options, stays while installs run: they may run in its process."""
+    return lambda function: _with_api(function, works)
+
+
+def _with_api(function: F, works: Callable[[dict[str, Any]], bool]) -> F:
     @click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="Data directory.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
     @wraps(function)
     def wrapper(*args: Any, home: Path | None, as_json: bool, **options: Any) -> Any:
-        with connect(home) as api:
+        with connect(home, works=works(options)) as api:
             return function(*args, api=api, out=Output(as_json), **options)
 
     return wrapper  # type: ignore[return-value]  # click's decorators keep the callable

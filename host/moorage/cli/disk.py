@@ -37,7 +37,7 @@ def clean(*, api: Api, out: Output) -> None:
 def _rows(storage: Any) -> Any:
     rows = [("model", model["name"], size(model["size"]), "") for model in storage["models"]]
     for file in storage["files"]:
-        wanted = ", ".join(file["installs"]) or "nothing: moorage disk clean"
+        wanted = ", ".join(file["installs"]) or "nothing: moorage disk clean"  # what an install wants goes with it
         rows.append((file["kind"], file["name"] or file["key"], size(file["size"]), wanted))
     rows.append(("other", "settings, conversations, records", size(storage["other"]), ""))
     return table(("what", "name", "size", "needed by"), rows, right=("size",), whole="name", empty="Nothing.")

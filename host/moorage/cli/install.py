@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
-from moorage.cli.connection import Api, Output, api_command
-from moorage.cli.names import target_id
+from moorage.cli.connection import Api, Output, working_command
+from moorage.cli.install_words import plan_text, result_text
+from moorage.cli.names import target_id, target_names
 from moorage.cli.progress import EXIT
 from moorage.cli.progress import watch as watch_install
-from moorage.cli.tables import moment, size
 from moorage.cli.when import when_of
-
-RULES = {
-    None: "",
-    "tell": " A newer revision will be shown on the Installs page.",
-    "install": " A newer revision will be installed by itself.",
-}
 
 
 @click.command()
@@ -34,12 +27,12 @@ RULES = {
 @click.option("--time-zone", help="Of the window, such as Europe/Berlin. [the one of the settings]")
 @click.option(
     "--on-update",
-    type=click.Choice(("tell", "install")),
-    help="For an installed model: what to do when a newer revision appears (in the window, if one is given).",
+    type=click.Choice(("tell", "install", "nothing")),
+    help="For an installed model: what to do when a newer revision appears (install: in the window, if one is given).",
 )
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--watch/--no-watch", default=True, help="Stay until it has ended. [--watch]")
-@api_command
+@working_command(lambda options: options["watch"] and not options["only_plan"])
 def command(
     model: str,
     source: str,
@@ -65,64 +58,23 @@ def command(
     if target is not None:
         target = wanted["target"] = target_id(api, target)
     body = {key: value for key, value in wanted.items() if value is not None}
+    names = target_names(api)
     if only_plan:
         plan = api.post("/api/llm/models/plan", body)
-        place = plan["fit"]["target"] or target
-        named = {item["id"]: item["name"] for item in api.all("/api/llm/providers", "providers")}
+        place: str = plan["fit"]["target"] or target or ""
         out.show(
-            plan, lambda value: plan_text(value, "the built-in engine" if place == "builtin" else named.get(place))
+            plan, lambda value: plan_text(value, "the built-in engine" if place == "builtin" else names.get(place))
         )
         sys.exit(0 if plan["ok"] else 3)
-    install = api.post("/api/llm/models/import", {**body, "when": when} if when else body)
+    install, new = api.ask("/api/llm/models/import", {**body, "when": when} if when else body)
+    if on_update == "nothing":
+        install = api.post(f"/api/installs/{install['id']}/on-update", {"when": None})
+    if not new and not on_update and install["state"] != "installed":
+        kept = " Its time and road were not changed." if when or road else ""
+        out.errors.print(f"It was asked for before.{kept}", markup=False)
     if watch:
         install = watch_install(api, out, install)
-    if install["state"] == "scheduled" and not api.serving:
-        out.errors.print("It starts only while Moorage runs at that time: moorage serve", markup=False)
-    out.show(install, _ended)
+    if not api.serving and install["state"] in ("scheduled", "queued", "running", "waiting"):
+        out.errors.print("It goes on only while Moorage runs: moorage serve", markup=False)
+    out.show(install, lambda value: result_text(value, names))
     sys.exit(EXIT.get(install["state"], 3) if watch else 0)
-
-
-def plan_text(plan: Any, place: str | None) -> str:
-    place = place or "the target"
-    way = f"{place} pulls it by itself" if plan["road"] == "pull" else f"Download, then import into {place}"
-    lines = [f"{way}: {', '.join(part['name'] for part in plan['files'])} ({size(plan['bytes'])})"]
-    if plan["roadReason"]:
-        lines.append(plan["roadReason"])
-    if plan["alreadyHere"]:
-        lines.append(f"{size(plan['alreadyHere'])} of it are here already.")
-    disk = plan["disk"]
-    if disk["free"] is not None and disk["needed"] is not None:
-        promised = f", {size(disk['promised'])} promised to other installs" if disk["promised"] else ""
-        lines.append(f"Disk: {size(disk['needed'])} needed, {size(disk['free'])} free{promised}.")
-    fit = plan["fit"]
-    if fit["needs"]:
-        has = f" of {size(fit['has'])}" if fit["has"] else ""
-        lines.append(f"Memory: {fit['verdict']}, about {size(fit['needs'])}{has} at {fit['contextLength']} tokens.")
-    lines.append(f"Licence: {plan['license'] or 'not said'}. Gate: {plan['gate']['state']}. Tools: {plan['tools']}.")
-    for problem in plan["problems"]:
-        lines.append(f"Problem: {problem['message']} {problem['hint'] or ''}".rstrip())
-    if plan["note"]:
-        lines.append(plan["note"])
-    return "\n".join(lines)
-
-
-def _ended(install: Any) -> str:
-    name = install["modelName"] or install["model"]
-    if install["state"] == "installed":
-        line = f"{name} is installed on {install['target']}."
-        proof = (install["proof"] or {}).get("chat")
-        if proof and proof["ok"] and proof["tokensPerSecond"]:
-            line += f" It answers, at {proof['tokensPerSecond']} tokens/s."
-        tools = (install["proof"] or {}).get("tools")
-        if tools and tools["ok"]:
-            line += " It calls tools."
-        line += RULES[install["when"].get("onUpdate")] if isinstance(install["when"], dict) else ""
-        if install["warning"]:
-            line += f"\n{install['warning']['message']} {install['warning']['hint'] or ''}".rstrip()
-        return line
-    line = f"{name}: {install['state']}" + (f" ({install['reason']})" if install["reason"] else "")
-    if install["startsAt"]:
-        line += f", starts {moment(install['startsAt'])}"
-    if install["error"]:
-        line += f"\n{install['error']['message']} {install['error']['hint'] or ''}".rstrip()
-    return f"{line}\nId: {install['id']}"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.connection import Api, Noun, Output, api_command, working_command
+from moorage.cli.install_words import result_text, state_of, story_text
+from moorage.cli.names import target_names
 from moorage.cli.progress import EXIT, watch_all
-from moorage.cli.tables import duration, moment, size, table
+from moorage.cli.tables import duration, size, table
+from moorage.cli.when import when_of
+
+UNDER_WAY = ("running", "queued", "waiting", "scheduled")
 
 
 @click.group(cls=Noun)
@@ -22,7 +28,10 @@ def command() -> None:
 @api_command
 def list_installs(state: tuple[str, ...] = (), *, api: Api, out: Output) -> None:
     """All installs, newest first."""
-    out.show(api.all("/api/installs", "installs", state=list(state) or None), _rows)
+    installs = api.all("/api/installs", "installs", state=list(state) or None)
+    if not api.serving and any(item["state"] in UNDER_WAY for item in installs):
+        out.errors.print("Moorage does not run, so nothing goes on: moorage serve", markup=False)
+    out.show(installs, lambda value: _rows(value, target_names(api)))
 
 
 @command.command("show")
@@ -32,18 +41,22 @@ def show_install(id: str, *, api: Api, out: Output) -> None:
     """One install, and what happened to it."""
     install = api.get(f"/api/installs/{id}")
     entries = api.get(f"/api/installs/{id}/timeline")["entries"]
-    out.show({**install, "timeline": entries}, _story)
+    out.show({**install, "timeline": entries}, lambda value: story_text(value, target_names(api)))
 
 
 @command.command("watch")
 @click.argument("ids", nargs=-1)
-@api_command
+@working_command(lambda options: True)
 def watch_installs(ids: tuple[str, ...], *, api: Api, out: Output) -> None:
     """Stay with installs until they have ended: with those that are named, else with all that run or wait."""
     states = ["running", "queued", "waiting"]
     found = [api.get(f"/api/installs/{id}") for id in ids] or api.all("/api/installs", "installs", state=states)
     installs = watch_all(api, out, found)
-    out.show(installs[0] if len(ids) == 1 else installs, lambda value: _rows(value if len(ids) != 1 else [value]))
+    names = target_names(api)
+    if len(ids) == 1:
+        out.show(installs[0], lambda value: result_text(value, names))
+    else:
+        out.show(installs, lambda value: _rows(value, names))
     sys.exit(max((EXIT.get(install["state"], 3) for install in installs), default=0))
 
 
@@ -53,7 +66,29 @@ def watch_installs(ids: tuple[str, ...], *, api: Api, out: Output) -> None:
 @api_command
 def move(id: str, before: str | None, *, api: Api, out: Output) -> None:
     """Change the order of the queue."""
-    out.show(api.post(f"/api/installs/{id}/move", {"before": before} if before else {"to": "front"}), _row)
+    _one(api, out, api.post(f"/api/installs/{id}/move", {"before": before} if before else {"to": "front"}))
+
+
+@command.command("reschedule")
+@click.argument("id")
+@click.option("--at", help="When to start: 01:00, or a time such as 2026-05-21T01:00:00Z.")
+@click.option("--window", help="Only between these times, night by night: 01:00-06:00.")
+@click.option("--days", help="On which days the window opens: mon,tue,… [every day]")
+@click.option("--time-zone", help="Of the window, such as Europe/Berlin. [the one of the settings]")
+@api_command
+def reschedule(
+    id: str,
+    at: str | None,
+    window: str | None,
+    days: str | None,
+    time_zone: str | None,
+    *,
+    api: Api,
+    out: Output,
+) -> None:
+    """Give an install that does not run another time; without one, now."""
+    when = when_of(at=at, window=window, days=days, time_zone=time_zone) or "now"
+    _one(api, out, api.post(f"/api/installs/{id}/reschedule", {"when": when}))
 
 
 def _action(name: str, text: str) -> None:
@@ -61,7 +96,7 @@ def _action(name: str, text: str) -> None:
     @click.argument("id")
     @api_command
     def act(id: str, *, api: Api, out: Output) -> None:
-        out.show(api.post(f"/api/installs/{id}/{name}"), _row)
+        _one(api, out, api.post(f"/api/installs/{id}/{name}"))
 
 
 _action("pause", "Pause an install; what was fetched is kept.")
@@ -80,7 +115,7 @@ def remove(id: str, *, api: Api, out: Output) -> None:
     out.show({"removed": id}, lambda _: f"{id} was removed.")
 
 
-def _rows(installs: Any) -> Any:
+def _rows(installs: Any, names: Mapping[str, str]) -> Any:
     return table(
         ("id", "model", "file", "target", "state", "done", "of", "speed", "left"),
         (
@@ -88,8 +123,8 @@ def _rows(installs: Any) -> Any:
                 item["id"],
                 item["model"],
                 item["file"],
-                item["target"],
-                _state(item),
+                names.get(item["target"], item["target"]),
+                state_of(item),
                 size(item["completed"]),
                 size(item["total"]),
                 f"{size(item['bytesPerSecond'])}/s" if item["bytesPerSecond"] else "",
@@ -102,26 +137,5 @@ def _rows(installs: Any) -> Any:
     )
 
 
-def _state(item: Any) -> str:
-    if item["state"] == "scheduled":
-        return f"scheduled, {moment(item['startsAt'])}"
-    if item["update"]:
-        return f"{item['state']}, a newer revision is there"
-    return str(item["phase"] or item["reason"] or item["state"])
-
-
-def _row(install: Any) -> Any:
-    return _rows([install])
-
-
-def _story(install: Any) -> str:
-    of = f" of {size(install['total'])}" if install["total"] else ""
-    lines = [
-        f"{install['model']}, {install['file']}, onto {install['target']}: {_state(install)}",
-        f"{size(install['completed'])}{of}, attempt {install['attempt']}, asked for by {install['askedBy']}",
-    ]
-    problem = install["error"] or install["warning"]
-    if problem:
-        lines.append(f"{problem['message']} {problem['hint'] or ''}".rstrip())
-    lines += [f"{moment(entry['at'])}  {entry['text']}" for entry in install["timeline"]]
-    return "\n".join(lines)
+def _one(api: Api, out: Output, install: Any) -> None:
+    out.show(install, lambda value: _rows([value], target_names(api)))

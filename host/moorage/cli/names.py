@@ -18,7 +18,13 @@ def provider_id(api: Api, given: str) -> str:
 
 def target_id(api: Api, given: str) -> str:
     targets = [item for item in api.all("/api/llm/providers", "providers") if item["capabilities"]["install"]]
-    return _id(targets, given, "target", "A target is a saved provider that can install models.")
+    known = ", ".join(f"{item['name']} ({item['slug']})" for item in targets) or "none"
+    return _id(targets, given, "target", f"There are: {known}.")
+
+
+def target_names(api: Api) -> dict[str, str]:
+    """Target id to name."""
+    return {item["id"]: item["name"] for item in api.all("/api/llm/providers", "providers")}
 
 
 def plugin_name(api: Api, given: str) -> str:

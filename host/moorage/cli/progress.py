@@ -8,6 +8,7 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from moorage.cli.connection import Api, Output
+from moorage.cli.install_words import problem_of, state_of
 
 POLL_SECONDS = 0.25
 ENDED = ("installed", "failed", "cancelled")
@@ -29,6 +30,8 @@ def watch_all(api: Api, out: Output, installs: list[Any]) -> list[Any]:
         TimeRemainingColumn(),
     )
     latest = {install["id"]: install for install in installs}
+    told: dict[str, str] = {}
+    silent = out.errors.is_terminal or out.as_json  # elsewhere each change of state is a line
     with Progress(*columns, console=out.errors, disable=out.as_json, transient=True) as progress:
         tasks = {id: progress.add_task(install["model"], total=install["total"]) for id, install in latest.items()}
         while not all(settled(install) for install in latest.values()):
@@ -37,8 +40,11 @@ def watch_all(api: Api, out: Output, installs: list[Any]) -> list[Any]:
                 if settled(before):
                     continue
                 install = latest[id] = api.get(f"/api/installs/{id}")
-                words = install["phase"] or install["reason"] or install["state"]
-                name = f"{install['model']}: {words}" if len(latest) > 1 else words
+                words = state_of(install)
+                name = f"{install['model']} {install['quantization'] or ''}: {words}" if len(latest) > 1 else words
+                if words != told.get(id) and not silent:
+                    out.errors.print(f"{install['model']}: {words}. {problem_of(install)}".rstrip(), markup=False)
+                told[id] = words
                 progress.update(tasks[id], description=name, completed=install["completed"], total=install["total"])
     return list(latest.values())
 

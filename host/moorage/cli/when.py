@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WINDOW = re.compile(r"(\d{2}:\d{2})\s*(?:-|to)\s*(\d{2}:\d{2})")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -29,13 +30,15 @@ def when_of(
     if at is not None:
         return _time(at, now or datetime.now().astimezone())
     hours = _window(window, days, time_zone) if window else None
+    if on_update == "nothing":
+        return None
     if on_update:
         return {"onUpdate": on_update, **({"window": hours} if hours else {})}
     return {"window": hours} if hours else None
 
 
 def _time(text: str, now: datetime) -> str:
-    """A clock time is the next one, here; a time without its offset is one here too. The API judges the rest."""
+    """A clock time is the next one, here; a time without its offset is one here too."""
     if _CLOCK.fullmatch(text):
         hour, minute = (int(part) for part in text.split(":"))
         then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
@@ -43,7 +46,7 @@ def _time(text: str, now: datetime) -> str:
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        return text
+        raise click.BadParameter("must be a time such as 01:00 or 2026-05-21T01:00:00Z", param_hint="--at") from None
     return text if given.tzinfo is not None else given.astimezone().isoformat()
 
 
@@ -54,6 +57,8 @@ def _window(text: str, days: str | None, time_zone: str | None) -> dict[str, Any
     window: dict[str, Any] = {"from": found[1], "to": found[2]}
     if days:
         window["days"] = [day.strip().lower()[:3] for day in days.split(",")]
+        if not set(window["days"]) <= set(WEEK):
+            raise click.BadParameter(f"must be some of {', '.join(WEEK)}", param_hint="--days")
     if time_zone:
         window["timeZone"] = time_zone
     return window

@@ -62,13 +62,14 @@ class Dispatcher:
         self._on_installed = on_installed
         self._tidy = tidy
         self._lock = threading.RLock()
-        self._closed = False
+        self._opened = self._closed = False
         self._runner = ThreadRunner(lambda install: make_run(install, self._later), self._on_run_end)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Go on with what the last process left, and say what was missed in between."""
+        """Go on with what the last process left, and say what was missed in between. Before it nothing begins."""
+        self._opened = True
         for install in self._queue.list(("running", "queued")).items:
             if install.state == "running":
                 install = self._queue.change(
@@ -180,7 +181,7 @@ class Dispatcher:
         """Start what may run now."""
         try:
             with self._lock:
-                if not self._closed:
+                if self._opened and not self._closed:
                     self._start_what_may()
         except StoreError as error:
             log.error("the queue could not be written: %s", error)
@@ -203,7 +204,7 @@ class Dispatcher:
 
     def set_timer(self, install: Install) -> None:
         """One timer for each install: its beginning, or the end of its window. That of a next try is set by its run."""
-        if install.state == "waiting":
+        if install.state == "waiting" or not self._opened:
             return
         if install.state == "scheduled":
             moment = install.starts_at

@@ -12,6 +12,7 @@ from moorage.models import Install, InstallProgress
 
 TELL_SECONDS = 0.25  # at most four progress events a second
 SAVE_SECONDS = 5.0
+PHASES = 8  # so many changes of phase are written at once; a plugin that jumps to and fro is held back
 NOTE_SECONDS = 10.0  # what was said in passing is not said for ever
 
 
@@ -26,6 +27,7 @@ class LiveRecord:
         self._lasting_note = install.note
         self._noted_at = self._told_at = self._saved_at = 0.0
         self._untold = self._new_phase = self._frozen = False
+        self._phases = 0
 
     def speeds(self) -> tuple[float, ...]:
         """Bytes per second in each of the last seconds, oldest first."""
@@ -64,6 +66,9 @@ class LiveRecord:
         self._new_phase |= progress.phase != value.phase
         self._untold = True
         self.value = value.model_copy(update=fields)
+        if self._new_phase and self._phases < PHASES:
+            self._phases += 1
+            self.write()  # also a short phase is part of the story
 
     def flush(self) -> None:
         """Write and tell what is due."""
@@ -96,7 +101,8 @@ class LiveRecord:
 
     def end(self, **fields: Any) -> None:
         """Write how the run ends."""
-        kept = {"completed": self.value.completed, "total": self.value.total, "note": self._lasting_note}
+        note = None if fields.get("state") == "installed" else self._lasting_note
+        kept = {"completed": self.value.completed, "total": self.value.total, "note": note}
         self.value = self._queue.change(self.value.id, attempt=self.value.attempt, **{**kept, **fields})
 
     def plan_note(self, note: str | None) -> None:

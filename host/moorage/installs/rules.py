@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from moorage.errors import FieldError, InvalidInput
 from moorage.models import When, WhenUpdated, WhenWindow, Window
 from moorage.schedule import Span, span_at
 
+NIGHTS = 8
 LAST_YEAR = 9000  # beyond it a time zone can lead out of the calendar
 
 
@@ -45,8 +47,31 @@ def checked(when: When, moment: datetime, time_zone: str) -> When:
     if isinstance(when, WhenWindow):
         return WhenWindow(window=_checked(when.window, time_zone))
     if isinstance(when, WhenUpdated) and when.window is not None:
+        if when.on_update == "tell":
+            raise InvalidInput(
+                "A window is for installing, and this only tells.",
+                errors=(FieldError("when.window", "belongs to onUpdate install"),),
+            )
         return when.model_copy(update={"window": _checked(when.window, time_zone)})
     return when
+
+
+def has_time_beside(window: Window, quiet: Callable[[datetime], Span | None], moment: datetime) -> bool:
+    """Whether the window, in one of the nights of a week, has time that the quiet hours leave."""
+    for _ in range(2 * NIGHTS):
+        span = window_at(window, moment)
+        if not span.inside:
+            moment = span.changes_at
+            continue
+        rest = quiet(moment)
+        if rest is None or not rest.inside:
+            return True
+        moment = min(span.changes_at, rest.changes_at)
+        if moment == span.changes_at:
+            continue
+        if window_at(window, moment).inside:
+            return True
+    return False
 
 
 def _checked(window: Window, time_zone: str) -> Window:

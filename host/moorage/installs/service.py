@@ -16,7 +16,7 @@ from moorage.installs.dispatcher import Dispatcher
 from moorage.installs.leavings import Leavings
 from moorage.installs.planner import Planner
 from moorage.installs.queue import InstallQueue
-from moorage.installs.rules import checked, place
+from moorage.installs.rules import checked, has_time_beside, place
 from moorage.installs.run import Run, extra_space
 from moorage.installs.targets import Targets
 from moorage.installs.updates import Updates
@@ -30,6 +30,7 @@ from moorage.models import (
     TimelineEntry,
     When,
     WhenUpdated,
+    WhenWindow,
 )
 from moorage.plugins import Plugins
 from moorage.schedule import Recurring, Span, Timer
@@ -66,6 +67,7 @@ class Installs:
         self._clock = clock
         self._new_id = new_id
         self._preferences = preferences
+        self._quiet = quiet
         self._tidy = tidy
         self._lock = threading.RLock()
         self._updates = Updates(queue, search, targets, events, recurring, clock, self._install_update)
@@ -121,7 +123,7 @@ class Installs:
         there. With a `WhenUpdated` it is the installed one, which from now on is watched.
         InvalidInput (refused) with the plan's problems where it cannot be done.
         """
-        when = checked(when, self._clock(), self._preferences().time_zone)
+        when = self._checked(when)
         if file is not None and target is not None and not isinstance(when, WhenUpdated):
             for install in self._queue.same(source, model, file, target):
                 if install.state in ACTIVE:  # nobody has to be asked to know this
@@ -193,7 +195,7 @@ class Installs:
 
     def on_update(self, id: str, rule: WhenUpdated | None) -> Install:
         """From now on, tell of newer revisions of an installed model, or install them; None for neither."""
-        when = "now" if rule is None else checked(rule, self._clock(), self._preferences().time_zone)
+        when = "now" if rule is None else self._checked(rule)
         install = self._queue.change(id, allowed=("installed",), by_person=True, when=when)
         if rule is not None:
             self._updates.look_daily()
@@ -264,6 +266,18 @@ class Installs:
         install = self._steer(id, generation, ("scheduled",), said=said, state="queued", when="now", reason=None)
         return self._changed(install)
 
+    def reschedule(self, id: str, when: When, generation: int | None = None) -> Install:
+        """Give one that has not begun, or does not run, another time; what was fetched is kept."""
+        if isinstance(when, WhenUpdated):
+            raise InvalidInput(
+                "This is no time to begin at.", errors=(FieldError("when", "must be a time or a window"),)
+            )
+        when = self._checked(when)
+        fields = self._dispatcher.placed(when) | {"when": when, "error": None, "failures": 0}
+        said = "Its time was changed."
+        install = self._steer(id, generation, ("scheduled", "queued", "paused", "waiting"), said=said, **fields)
+        return self._changed(install)
+
     def cancel(self, id: str, generation: int | None = None) -> Install:
         """Stop it and remove what was fetched of it."""
         install = self._halted(id, generation, ACTIVE, state="cancelled", cleaning_up=True)
@@ -279,6 +293,8 @@ class Installs:
                 raise Conflict("The same file is being installed already.")
             fields = self._dispatcher.placed(install.when)
             fields |= {"error": None, "finished_at": None, "failures": 0, "cleaning_up": False}
+            if install.state == "cancelled":
+                fields["completed"] = 0  # what was here is gone
             install = self._steer(id, generation, ("failed", "cancelled"), **fields)
         return self._changed(install)
 
@@ -292,6 +308,10 @@ class Installs:
         self._downloader.remove_partial(id)
         self._tidy()
         self._events.publish("install.changed", id, state="removed")
+
+    def wanted_on(self, target: str) -> int:
+        """How many installs that have not ended are for a target."""
+        return sum(install.target == target for install in self._queue.list(ACTIVE).items)
 
     def brings(self, target: str, model: str) -> bool:
         """Whether an install is at work on this model of a target."""
@@ -323,6 +343,17 @@ class Installs:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _checked(self, when: When) -> When:
+        when = checked(when, self._clock(), self._preferences().time_zone)
+        window = when.window if isinstance(when, WhenWindow | WhenUpdated) else None
+        if window is not None and not has_time_beside(window, self._quiet, self._clock()):
+            raise InvalidInput(
+                "The quiet hours leave nothing of this window.",
+                errors=(FieldError("when.window", "lies within the quiet hours"),),
+                hint="Choose another window, or change the quiet hours on the Settings page.",
+            )
+        return when
+
     def _steer(self, id: str, generation: int | None, allowed: tuple[str, ...], **fields: Any) -> Install:
         return self._queue.change(id, generation=generation, allowed=allowed, by_person=True, **fields)
 
@@ -353,8 +384,8 @@ class Installs:
         return self.get(install.id)
 
     def _with_progress(self, install: Install) -> Install:
-        run = self._dispatcher.live(install.id)
-        if run is None or install.state != "running" or run.live.attempt != install.attempt:
+        run = self._dispatcher.live(install.id) if install.state == "running" else None
+        if run is None or run.live.attempt != install.attempt:
             return install
         live = run.live
         return install.model_copy(

@@ -17,6 +17,16 @@ from moorage.store import Store
 
 HISTORY = 2_000  # each write takes longer the more there are
 PLACED = ("queued", "paused", "waiting", "scheduled")  # these have a place in the queue
+MAY_BE = {
+    "scheduled": "It can be started, paused, moved or cancelled.",
+    "queued": "It can be paused, moved or cancelled.",
+    "running": "It can be paused or cancelled.",
+    "paused": "It can be resumed, moved or cancelled.",
+    "waiting": "It can be resumed, paused, moved or cancelled.",
+    "installed": "It can be taken out of the history.",
+    "failed": "It can be retried, or taken out of the history.",
+    "cancelled": "It can be retried, or taken out of the history.",
+}
 TRIES = 10  # of a write that another process was faster with
 FINEST = 1e-6  # between two places in the queue; below it they are numbered anew
 
@@ -126,7 +136,7 @@ class StoredQueue:
                 hint="Nothing was done. Look at it again, then choose.",
             )
         if allowed and install.state not in allowed:
-            raise Conflict(f"An install that is {install.state} does not allow this.")
+            raise Conflict(f"An install that is {install.state} does not allow this.", hint=MAY_BE[install.state])
         if attempt is not None and (install.attempt != attempt or install.state != "running"):
             raise Conflict("This run is over: the install has moved on.")
 

@@ -13,17 +13,19 @@ from tests.fakes.hub import FakeHub
 from tests.host.installs.story import SLOW, Story, add, ask, slow
 
 
-def test_progress_never_falls_and_is_told_at_most_four_times_a_second(host: Host, hub: FakeHub, story: Story) -> None:
+def test_progress_never_falls_in_an_attempt_and_is_told_at_most_four_times_a_second(
+    host: Host, hub: FakeHub, story: Story
+) -> None:
     add(hub, "a/m-GGUF")
-    # Breaks off, arrives damaged and is fetched again: what is shown goes on upwards all the same.
+    # Breaks off and goes on; then it turns out to be damaged, and is fetched again: that is a second attempt.
     hub.cdn.faults += [Fault(bytes_per_second=SLOW, end_after=2_000_000), Fault(flip_at=500_000)]
     install = ask(host, "a/m-GGUF")
     done = story.ended(install.id)
-    assert (done.state, done.attempt) == ("installed", 1)
+    assert (done.state, done.attempt) == ("installed", 2)
     told = [event for event in story.events if event.type == "install.progressed"]
     completed = [event.data["completed"] for event in told]
-    assert completed == sorted(completed)
-    assert completed[-1] == done.total
+    assert sum(later < earlier for earlier, later in pairwise(completed)) <= 1
+    assert max(completed) == done.completed == done.total
     same = [
         (later.at - earlier.at).total_seconds()
         for earlier, later in pairwise(told)

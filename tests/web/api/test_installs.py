@@ -168,6 +168,41 @@ def test_watching_an_installed_model(api: Api, dock: Dock, target: str) -> None:
         "onUpdate": "tell",
         "window": None,
     }
+    assert api.post(f"/api/installs/{id}/on-update", {"when": None})["when"] == "now"
+    told = {"onUpdate": "tell", "window": {"from": "01:00", "to": "06:00"}}
+    assert list(api.fields("POST", f"/api/installs/{id}/on-update", json={"when": told})) == ["when.window"]
+
+
+def test_another_time(api: Api, target: str) -> None:
+    far, farther = "2098-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"
+    install = api.post(IMPORT, {**ASK, "when": far})
+    path = f"/api/installs/{install['id']}"
+    changed = api.post(f"{path}/reschedule", {"when": farther, "generation": install["generation"]})
+    assert (changed["state"], changed["when"], changed["startsAt"]) == ("scheduled", farther, farther)
+    api.fields("POST", f"{path}/reschedule", 409, json={"when": far, "generation": install["generation"]})
+    assert list(api.fields("POST", f"{path}/reschedule", json={"when": {"onUpdate": "tell"}})) == ["when"]
+    assert list(api.fields("POST", f"{path}/reschedule", json={"when": "2001-01-01T00:00:00Z"})) == ["when"]
+    api.post(f"{path}/cancel")
+    api.fields("POST", f"{path}/reschedule", 409, json={"when": far})
+
+
+def test_a_window_within_the_quiet_hours_is_refused(api: Api, target: str) -> None:
+    def clock(hours: int) -> str:
+        return f"{datetime.now(UTC) + timedelta(hours=hours):%H:%M}"
+
+    quiet = {"from": clock(2), "to": clock(8)}
+    api.put("/api/settings", {**api.get("/api/settings"), "quietHours": quiet})
+    inside = {"window": {"from": clock(3), "to": clock(7)}}
+    assert list(api.fields("POST", IMPORT, json={**ASK, "when": inside})) == ["when.window"]
+    beyond = {"window": {"from": clock(3), "to": clock(10)}}
+    assert api.post(IMPORT, {**ASK, "when": beyond})["state"] == "scheduled"
+
+
+def test_a_target_that_installs_are_for_stays(api: Api, target: str) -> None:
+    install = api.post(IMPORT, {**ASK, "when": "2099-01-01T00:00:00Z"})
+    api.fields("DELETE", f"/api/llm/providers/{target}", 409)
+    api.post(f"/api/installs/{install['id']}/cancel")
+    assert api.call("DELETE", f"/api/llm/providers/{target}").status_code == 204
 
 
 def test_a_timeline(api: Api, dock: Dock, target: str) -> None:

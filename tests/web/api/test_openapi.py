@@ -124,6 +124,7 @@ def test_answers_fit_their_schemas(api: Api, dock: Dock, document: dict[str, Any
     call("post", "/api/installs/{install_id}/retry", **it)
     far = "2099-01-01T00:00:00Z"
     later = call("post", "/api/llm/models/import", body={**ask_for, "quantization": "Q8_0", "when": far})
+    call("post", "/api/installs/{install_id}/reschedule", body={"when": far}, install_id=later["id"])
     call("post", "/api/installs/{install_id}/start", install_id=later["id"])
     call("post", "/api/installs/{install_id}/cancel", body={"generation": 1}, **it)
     call("post", "/api/installs/{install_id}/cancel", **it)
@@ -172,6 +173,7 @@ def test_answers_fit_their_schemas(api: Api, dock: Dock, document: dict[str, Any
         ("get", "/readyz"),
         ("get", "/metrics"),
         ("post", "/api/conversations/{conversation_id}/approve"),
+        ("post", "/api/installs/{install_id}/on-update"),
     }
     documented = {(method, path) for path, item in document["paths"].items() for method in item}
     assert documented - checked == elsewhere

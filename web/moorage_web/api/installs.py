@@ -7,10 +7,11 @@ from typing import Literal
 from pydantic import model_validator
 
 from moorage.errors import FieldError, InvalidInput
-from moorage.models import Install, Model, State, TimelineEntry
+from moorage.models import Install, Model, State, TimelineEntry, WhenUpdated
 from moorage_web.arguments import Body, Line, Paging
 from moorage_web.current import host
 from moorage_web.operations import Routes
+from moorage_web.when import WhenField
 
 api = Routes("installs")
 
@@ -45,6 +46,14 @@ class Place(Steering):
         if (self.before is None) == (self.to is None):
             raise InvalidInput("Say where to.", errors=(FieldError("to", "give either before or to"),))
         return self
+
+
+class Rule(Body):
+    when: WhenUpdated | None
+
+
+class NewTime(Steering):
+    when: WhenField
 
 
 @api.get("/api/installs", query=InstallFilter, answer=InstallList)
@@ -82,6 +91,18 @@ def resume_install(install_id: str, body: Steering) -> Install:
 def start_install(install_id: str, body: Steering) -> Install:
     """Begin a scheduled one now."""
     return host().installs.start(install_id, body.generation)
+
+
+@api.post("/api/installs/<id:install_id>/reschedule", answer=Install, body=NewTime)
+def reschedule_install(install_id: str, body: NewTime) -> Install:
+    """Give an install that does not run another time."""
+    return host().installs.reschedule(install_id, body.when, body.generation)
+
+
+@api.post("/api/installs/<id:install_id>/on-update", answer=Install, body=Rule)
+def set_update_rule(install_id: str, body: Rule) -> Install:
+    """What happens when a newer revision of an installed model appears; null is nothing."""
+    return host().installs.on_update(install_id, body.when)
 
 
 @api.post("/api/installs/<id:install_id>/cancel", answer=Install, body=Steering, body_optional=True)

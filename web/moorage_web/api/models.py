@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import orjson
 from flask import request
-from pydantic import BeforeValidator, TypeAdapter, ValidationError, model_validator
+from pydantic import model_validator
 
-from moorage.errors import FieldError, InvalidInput, field_errors
-from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome, When, WhenUpdated, WhenWindow
+from moorage.errors import FieldError, InvalidInput
+from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome
 from moorage_web.arguments import Body, Line, Query
 from moorage_web.current import host
 from moorage_web.operations import Answer, Routes
 from moorage_web.search_args import Search, asks_for_something
+from moorage_web.when import WhenField
 
 api = Routes("models")
 
@@ -21,22 +21,6 @@ api = Routes("models")
 class Which(Query):
     source: Line
     id: Line
-
-
-_WHEN: TypeAdapter[When] = TypeAdapter(When)
-
-
-def _when(value: Any) -> When:
-    """One error instead of one for each kind of time there is; a wrong window says what is wrong with it."""
-    try:
-        if isinstance(value, dict):
-            kind = WhenUpdated if "onUpdate" in value else WhenWindow
-            return kind.model_validate_json(orjson.dumps(value), strict=True)
-        return _WHEN.validate_json(orjson.dumps(value), strict=True)
-    except ValidationError as error:
-        errors = field_errors(error, "when") if isinstance(value, dict) else ()
-        text = "must be now, a time such as 2026-05-21T01:00:00Z, a window, or onUpdate"
-        raise InvalidInput("This is not a time to install at.", errors=errors or (FieldError("when", text),)) from None
 
 
 class PlanBody(Body):
@@ -61,7 +45,7 @@ class PlanBody(Body):
 
 
 class ImportBody(PlanBody):
-    when: Annotated[When, BeforeValidator(_when)] = "now"
+    when: WhenField = "now"
 
 
 @api.get("/api/llm/models/search", query=Search, answer=SearchOutcome)
