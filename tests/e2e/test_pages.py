@@ -124,11 +124,13 @@ def test_a_plan_with_what_is_wrong_in_it(
     with site(tmp_path / "home", places.environment) as made:
         page.goto(f"{made.url}/models?q=skiff&open=huggingface:{SKIFF}")
         page.get_by_role("button", name="See the plan first").click()
+        page.wait_for_url("**/installs/plan", wait_until="load")
         wrong = list(faults(page, "the plan", width, theme))
         page.get_by_label("In a nightly window").check()
         page.get_by_label("Time zone").fill("Middle/Earth")
         page.get_by_role("button", name="Install", exact=True).click()
         assert "Europe/Berlin" in page.locator("#when-zone-error").inner_text()
+        page.wait_for_load_state("load")
         wrong += faults(page, "the plan with an error", width, theme)
     context.close()
     assert not wrong, "\n".join(wrong)

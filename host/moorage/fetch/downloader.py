@@ -17,7 +17,7 @@ from moorage.http import CallScope, HttpDoor
 from moorage.models import Credential, FilePart, InstallProgress, StoredFile
 
 REMOVE_SECONDS = 5.0
-GIB = 1024**3
+GB = 10**9
 
 
 class Downloader:
@@ -32,7 +32,7 @@ class Downloader:
         door: HttpDoor,
         directory: Path,
         *,
-        reserve: int = GIB,
+        reserve: int = GB,
         patience: Patience | None = None,
         rate: Callable[[], int | None] = lambda: None,
         free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,

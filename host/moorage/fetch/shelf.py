@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -111,12 +111,12 @@ class Shelf:
     def files(self) -> list[StoredFile]:
         """All files that no model uses: finished ones that have no second name, unfinished and damaged ones."""
         found: list[StoredFile] = []
-        for path in sorted(self.blobs.glob("*")):
+        for path in _ours(self.blobs.glob("*")):
             with suppress(OSError):  # one may go meanwhile
                 stat = path.stat()
                 if stat.st_nlink == 1:
                     found.append(StoredFile(key=path.name, kind="finished", size=stat.st_size, total=stat.st_size))
-        for path in sorted(self.partial.glob("*.part")):
+        for path in _ours(self.partial.glob("*.part")):
             size = _size(path)
             if size is not None:
                 known = Sidecar.read(path.with_suffix(".json"))
@@ -130,7 +130,7 @@ class Shelf:
                         installs=self.owners.of(path.stem),
                     )
                 )
-        for path in sorted(self.quarantine.glob("*")):
+        for path in _ours(self.quarantine.glob("*")):
             size = _size(path)
             if size is not None:
                 found.append(StoredFile(key=path.name, kind="damaged", size=size))
@@ -177,6 +177,11 @@ def _acquired(lock: BaseFileLock, seconds: float) -> bool:
     except Timeout:
         return False
     return True
+
+
+def _ours(paths: Iterable[Path]) -> list[Path]:
+    """Files that a download made; what somebody else has put there is theirs."""
+    return sorted(path for path in paths if is_key(path.stem))
 
 
 def _size(path: Path) -> int | None:

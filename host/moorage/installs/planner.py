@@ -7,6 +7,7 @@ from pathlib import Path
 
 from moorage.errors import FieldError, InvalidInput
 from moorage.fetch import Downloader
+from moorage.fetch.room import human
 from moorage.fit import estimate
 from moorage.local import LocalModels
 from moorage.machine import free_disk, total_memory
@@ -28,7 +29,7 @@ from moorage.search import Search
 
 # What most people want first: small enough to run, good enough to use. Then what is nearest to it.
 PREFERRED = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q4_0", "Q4_1", "IQ4_XS", "IQ4_NL", "Q8_0", "Q6_K", "Q3_K_M", "F16", "BF16")
-RESERVE = 1024**3  # bytes that stay free for everything else
+RESERVE = 10**9  # bytes that stay free for everything else, as while downloading
 
 
 def recommended(files: tuple[ModelFile, ...], *, one_file: bool = False) -> ModelFile | None:
@@ -207,11 +208,10 @@ class Planner:
 
 
 def _disk_problem(free: int, needed: int, promised: int) -> Problem:
-    gib = 1024**3
-    others = f", {promised / gib:.1f} GiB of it promised to other installs" if promised else ""
+    others = f", {human(promised)} of it promised to other installs" if promised else ""
     return Problem(
         code="disk-full",
-        message=f"{needed / gib:.1f} GiB are needed and {free / gib:.1f} GiB are free{others}; 1 GiB stays in reserve.",
+        message=f"{human(needed)} are needed and {human(free)} are free{others}; {human(RESERVE)} stay in reserve.",
         hint="Choose a smaller file or make room: see Disk on the Local models page.",
     )
 

@@ -21,7 +21,9 @@ def choose(request: InstallRequest) -> tuple[Road, str]:
     reason = reason or "The Ollama server can pull this file from the Hub by itself."
     if request.road is None or request.road == ours:
         return ours, reason
-    return request.road, f"You asked for this road. {reason}"
+    if request.road == "import":
+        return "import", "You asked for this road. The server could pull this file by itself."
+    return "pull", f"You asked for this road. Against it: {reason}"
 
 
 def _import_reason(request: InstallRequest) -> str | None:

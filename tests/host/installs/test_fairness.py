@@ -19,7 +19,7 @@ from tests.host.installs.story import SOURCE, Story, add, ask, slow, until, weig
 from tests.host.installs.test_windows import NIGHT, MakeTravelled, begin, window
 
 __all__ = ["begin"]
-GIB = 1024**3
+RESERVE = 10**9  # bytes that stay free
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_two_that_wait_for_room_do_not_wait_for_one_another(
     for number, name in enumerate("ab"):
         add(hub, f"{name}/m-GGUF", {"m-Q4_K_M.gguf": weights(3_000_000, number)})
     first, second = (ask(host, f"{name}/m-GGUF", when=window()) for name in "ab")
-    disk.free = GIB + 4_000_000  # enough for one
+    disk.free = RESERVE + 4_000_000  # enough for one
     timer.advance(NIGHT[0])
     until(lambda: host.installs.get(first.id).state == "installed")
     until(lambda: host.installs.get(second.id).state in ("installed", "waiting"))
@@ -63,14 +63,14 @@ def test_one_that_waits_for_room_knows_what_is_here_and_does_not_try_for_nothing
     add(hub, "a/m-GGUF", {"m-Q4_K_M.gguf": weights(3_000_000)})
     target = host.providers.create("Here", "ollama", {"endpoint": ollama.url}).id
     install, _ = host.installs.request(SOURCE, "a/m-GGUF", target=target, when=window(), road="import")
-    disk.free = GIB + 4_000_000
+    disk.free = RESERVE + 4_000_000
     timer.advance(NIGHT[0])
     until(lambda: host.installs.get(install.id).state == "waiting")
     for _ in range(5):
         timer.advance(timedelta(seconds=80))
         assert host.installs.get(install.id).state == "waiting"
     assert host.installs.get(install.id).attempt == 1
-    disk.free = GIB + 7_000_000
+    disk.free = RESERVE + 7_000_000
     timer.advance(timedelta(seconds=80))
     until(lambda: host.installs.get(install.id).state == "installed")
 
