@@ -227,12 +227,13 @@ class Dispatcher:
         if self._closed:
             return
         try:
-            install = self._queue.get(id)
+            with self._lock:  # none is between its claim and its run
+                install, run = self._queue.get(id), self._runner.live(id)
             if install.state == "scheduled":
                 self._its_time(install)
             elif install.state == "waiting":
                 self._try_again(install)
-            elif install.state == "running" and self._runner.live(id) is None:
+            elif install.state == "running" and run is None:
                 self._recover(install)
             elif install.state in ("queued", "running"):
                 self._end_of_window(install)
