@@ -159,11 +159,11 @@ def test_row_23_a_limit_that_the_kernel_sets(desk: Desk) -> None:
 
 def test_row_23_it_stops_before_others_have_no_room(desk: Desk) -> None:
     """Somebody else fills the disk meanwhile: half of the reserve stays for what is not a model."""
-    free = [2**30 + SIZE, 2**30, 2**29 - 1]
+    free = [10**9 + SIZE, 10**9, 10**9 // 2 - 1]
     door = HttpDoor()
     downloader = Downloader(door, desk.directory, free=lambda path: free.pop(0) if len(free) > 1 else free[0])
     desk.hub.cdn.faults.append(Fault(bytes_per_second=SIZE))
-    with pytest.raises(DiskFull, match=r"only 536\.9 MB left, of which 1\.1 GB should stay free"):
+    with pytest.raises(DiskFull, match=r"only 500\.0 MB left, of which 1\.0 GB should stay free"):
         list(downloader.fetch((desk.part,)))
     kept = downloader.kept(desk.part)
     assert 0 < kept < SIZE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 from moorage.events import EventBus
@@ -10,7 +11,8 @@ from moorage.installs.queue import InstallQueue
 from moorage.installs.speed import Speed
 from moorage.models import Install, InstallProgress
 
-TELL_SECONDS = 0.25  # at most four progress events a second
+TELL_SECONDS = 0.5  # between two progress events of one phase
+TOLD_A_SECOND = 4  # at most, with those of new phases, which are told at once where that leaves room
 SAVE_SECONDS = 5.0
 PHASES = 8  # so many changes of phase are written at once; a plugin that jumps to and fro is held back
 NOTE_SECONDS = 10.0  # what was said in passing is not said for ever
@@ -25,7 +27,9 @@ class LiveRecord:
         self._events = events
         self._speed = Speed()
         self._lasting_note = install.note
-        self._noted_at = self._told_at = self._saved_at = 0.0
+        self._noted_at = self._saved_at = 0.0
+        self._told: deque[float] = deque([0.0] * TOLD_A_SECOND, maxlen=TOLD_A_SECOND)
+        self._told_phase = install.phase
         self._untold = self._new_phase = self._frozen = False
         self._phases = 0
 
@@ -77,9 +81,11 @@ class LiveRecord:
         now = time.monotonic()
         if now - self._saved_at > (TELL_SECONDS if self._new_phase else SAVE_SECONDS):
             self.write()
-        if self._untold and now - self._told_at >= TELL_SECONDS:
-            self._told_at, self._untold = now, False
-            value = self.value
+        value = self.value
+        patience = TELL_SECONDS if value.phase == self._told_phase else 0.0
+        if self._untold and now - self._told[-1] >= patience and now - self._told[0] >= 1.0:
+            self._told.append(now)
+            self._untold, self._told_phase = False, value.phase
             self._events.publish(
                 "install.progressed", value.id, phase=value.phase, completed=value.completed, total=value.total
             )

@@ -21,7 +21,7 @@ from moorage.errors import (
 from moorage.events import EventBus
 from moorage.fetch import Downloader
 from moorage.http import CallScope
-from moorage.installs.live import TELL_SECONDS, LiveRecord
+from moorage.installs.live import LiveRecord
 from moorage.installs.planner import Planner
 from moorage.installs.proof import prove
 from moorage.installs.queue import InstallQueue
@@ -37,6 +37,7 @@ RETRY_SECONDS = (5.0, 15.0, 45.0, 120.0, 300.0) + 24 * (600.0,)
 LONGEST_WAIT = 600.0
 ROOM_SECONDS = 60.0  # between looks whether there is room on the disk again
 TARGET_FULL = "target-disk-full"  # a disk that cannot be seen from here: a person says when there is room again
+STEP_SECONDS = 0.25  # between looks whether something is due to be told
 END_SECONDS = 10.0  # for the plugin to have ended
 
 
@@ -138,11 +139,12 @@ class Run:
         stream = self._plugins.install_model(plan, self._fetch(credential), self._scope)
         self._stream = stream
         try:
-            while (batch := stream.take(TELL_SECONDS)) is not None:
+            while (batch := stream.take(STEP_SECONDS)) is not None:
                 if self._stopped.is_set():
                     return
                 for progress in batch:
                     self.record.take(progress)
+                    self.record.flush()
                 self.record.flush()
         finally:
             stream.close()
