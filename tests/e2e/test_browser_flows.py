@@ -63,7 +63,7 @@ def test_search_install_on_this_machine_and_chat(page: Page, running: Site) -> N
     expect(page).to_have_url(re.compile("/chat/new"))
 
     watch_the_answer_grow(page)
-    send(page, "Say hello to the crew in one short sentence.")
+    send(page, "Tell a long story about a harbour, with a storm, a ship and her crew.")
     expect(page.locator(ANSWER)).to_be_visible(timeout=SECONDS)
     expect(page.locator(".message-assistant footer")).to_contain_text("tokens/s")
     lengths = page.evaluate("window.lengths")

@@ -183,7 +183,7 @@ def test_two_tabs_show_the_same(browser: Browser, running: Site, world: World) -
             page.reload()
         assert [text_of(page) for page in (one, other)] == live, "what came by itself is what a new page shows"
         assert live[0] == live[1]
-        assert re.search(r"[\d.]+ MB of 226 MB", live[0]), live[0]
+        assert re.search(r"[\d.]+ [kM]B of 226 MB", live[0]), live[0]
 
 
 def test_a_press_in_a_tab_that_is_out_of_date_does_nothing(browser: Browser, running: Site, world: World) -> None:
