@@ -21,6 +21,7 @@ from moorage.errors import (
 from moorage.events import Event
 from moorage.hookspecs import hookimpl
 from moorage.models import (
+    Allowance,
     Capabilities,
     Catalog,
     CatalogEntry,
@@ -39,6 +40,8 @@ from moorage.models import (
     InstallPlan,
     InstallProgress,
     InstallRequest,
+    KeyAbility,
+    KeyCheck,
     Model,
     ModelDetail,
     ModelFile,
@@ -56,6 +59,7 @@ from moorage.models import (
     SearchPage,
     SearchQuery,
     ServedBy,
+    TargetFacts,
     TextDelta,
     Tool,
     ToolCall,
@@ -66,6 +70,7 @@ from moorage.models import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Allowance",
     "AuthFailed",
     "BadAnswer",
     "Cancelled",
@@ -96,6 +101,8 @@ __all__ = [
     "InstallProgress",
     "InstallRequest",
     "InvalidConfig",
+    "KeyAbility",
+    "KeyCheck",
     "Model",
     "ModelDetail",
     "ModelFile",
@@ -120,6 +127,7 @@ __all__ = [
     "SearchQuery",
     "ServedBy",
     "ServerSentEvent",
+    "TargetFacts",
     "TextDelta",
     "Tool",
     "ToolCall",

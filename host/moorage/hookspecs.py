@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         InstallPlan,
         InstallProgress,
         InstallRequest,
+        KeyCheck,
         ModelDetail,
         ModelRef,
         Provider,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         ProviderSpec,
         SearchPage,
         SearchQuery,
+        TargetFacts,
         Tool,
     )
 
@@ -102,7 +104,8 @@ class Hooks:
         """One page of live results, and the cursor of the next.
 
         Called for each search; quick, 10 s. Return None when this plugin is no source. Raise RateLimited with the time
-        to wait; an error here does not touch the other sources.
+        to wait; an error here does not touch the other sources. What a source cannot filter by it leaves out of account
+        only where every result still meets the query: no result is better than a wrong one.
         """
 
     @hookspec
@@ -110,7 +113,16 @@ class Hooks:
         """One model with its files (sizes, sha256, quantisation, shards), gate, licence and where it is served.
 
         Called for the source named in `ref.source` only, which is the plugin's name; 20 s. `ModelDetail.credential`
-        is what the host may use to fetch the files.
+        is what the host may use to fetch the files. At most four calls are under way at a time. Where `ref.revision`
+        is set, the list has named that commit: what belongs to it does not change and may be kept.
+        """
+
+    @hookspec
+    def check_key(self, context: PluginContext) -> KeyCheck | None:
+        """Whose the saved key is and what it may do; None where none is saved.
+
+        Called when a person asks, 20 s; the answer is kept until the settings change, or for a day. AuthFailed for a
+        key that is not accepted.
         """
 
     @hookspec
@@ -125,10 +137,15 @@ class Hooks:
         """What this endpoint offers right now (installed models, served models), with capabilities. 20 s."""
 
     @hookspec
+    def describe_target(self, provider: Provider, context: PluginContext) -> TargetFacts | None:
+        """Whether this target runs on this machine, and what memory it reports; None where nothing is known. 5 s."""
+
+    @hookspec
     def plan_install(self, request: InstallRequest, context: PluginContext) -> InstallPlan | None:
         """May the target take this file, by which road, under which name, and what stands in the way.
 
-        Called before every install; 20 s. The host adds the problems it knows itself (gate, disk).
+        Called before every install; 20 s. The host adds the problems it knows itself (gate, disk). Also called for
+        every file that a person may choose, then with `request.ask_target` False: answer from the names alone.
         """
 
     @hookspec

@@ -24,7 +24,7 @@ def test_signatures_are_exact() -> None:
         "search_models(query: SearchQuery, context: PluginContext) -> SearchPage | None"
     )
     assert signatures()["register_config"] == "register_config() -> type[BaseModel] | None"
-    assert len(signatures()) == 14
+    assert len(signatures()) == 16
 
 
 @pytest.mark.parametrize("hook", signatures())

@@ -8,10 +8,7 @@ from pydantic import Field, computed_field
 
 from moorage.models.base import Document, Model, Time
 from moorage.models.providers import Provider
-from moorage.models.search import FilePart, Fit, Gate, ModelDetail, ModelFile
-
-Road = Literal["pull", "import"]
-"""How a model gets onto a target: the target pulls it by itself, or the host downloads and imports it."""
+from moorage.models.search import FilePart, Fit, Gate, ModelDetail, ModelFile, Road
 
 State = Literal["scheduled", "queued", "running", "paused", "waiting", "installed", "failed", "cancelled"]
 Phase = Literal["planning", "downloading", "verifying", "importing", "proving"]
@@ -28,7 +25,8 @@ class InstallRequest(Model):
 
     `road` is the person's wish, None for the plugin's choice. `already_here` is how many bytes of the file the data
     directory holds. `limits` names the settings that only the host's own download obeys, such as "a bandwidth limit";
-    they are reasons to import where there is a choice.
+    they are reasons to import where there is a choice. With `ask_target` False it is a first look at one of many files:
+    no server is to be asked for it.
     """
 
     target: Provider
@@ -37,6 +35,7 @@ class InstallRequest(Model):
     road: Road | None = None
     already_here: int = 0
     limits: tuple[str, ...] = ()
+    ask_target: bool = True
 
 
 class Problem(Model):

@@ -158,6 +158,15 @@ class TestResult(Model):
     error: TestError | None
 
 
+class TargetFacts(Model):
+    """What a target is made of. `here`: it runs on this machine, so the host knows its memory. Sizes in bytes."""
+
+    here: bool = False
+    memory: int | None = None
+    gpu_memory: int | None = None
+    version: str | None = None
+
+
 class Target(Model):
     """A provider that can install models, with what is on it. `free` and `memory` in bytes, None when not known."""
 

@@ -24,6 +24,7 @@ from moorage.models import (
     InstallPlan,
     InstallProgress,
     InstallRequest,
+    KeyCheck,
     ModelDetail,
     ModelRef,
     Provider,
@@ -31,6 +32,7 @@ from moorage.models import (
     ProviderModel,
     SearchPage,
     SearchQuery,
+    TargetFacts,
 )
 from moorage.plugins.calls import call, check_admitted
 from moorage.plugins.record import PluginRecord
@@ -40,6 +42,8 @@ SECONDS: Mapping[str, float] = {
     "review_catalog": 1.0,
     "search_models": 10.0,
     "describe_model": 20.0,
+    "check_key": 20.0,
+    "describe_target": 5.0,
     "discover_providers": 3.0,
     "list_models": 20.0,
     "plan_install": 20.0,
@@ -66,6 +70,17 @@ class HookCalls:
         if detail is None:
             raise Unsupported(f"{ref.source} cannot describe models.")
         return detail
+
+    def check_key(self, name: str) -> KeyCheck | None:
+        return self._call(self._record(name), "check_key", KeyCheck)
+
+    def describe_target(self, provider: Provider) -> TargetFacts | None:
+        owner = self._owner(provider.type)
+        return (
+            self._call(owner, "describe_target", TargetFacts, provider=provider)
+            if "describe_target" in owner.hooks
+            else None
+        )
 
     def list_models(self, provider: Provider) -> list[ProviderModel]:
         found = self._call(self._owner(provider.type), "list_models", list, provider=provider)
