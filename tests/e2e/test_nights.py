@@ -292,7 +292,7 @@ def test_a_nightly_window_and_start_now(page: Page, running: Site, world: World)
 def test_a_newer_revision_is_told_and_installed(
     page: Page, running: Site, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moorage.search.FRESH_SECONDS", 0.0)  # a day passes between two looks
+    monkeypatch.setattr("moorage.search.details.FRESH_SECONDS", 0.0)  # a day passes between two looks
     file = "Buoy-Q4_K_M.gguf"
     repo = world.hub.add(Repo("skipper/Buoy-GGUF", {file: make_gguf(padding=b"1" * 100_000)}, gguf={}))
     ollama = running.host.providers.create("Workshop", "ollama", {"endpoint": world.ollama.url})

@@ -102,9 +102,12 @@ class SourceStatus(Model):
 
 
 class SearchOutcome(Model):
+    """All sources' results in turn. Where nothing was found `looser` has shorter texts that may find something."""
+
     results: tuple[ModelHit, ...]
     next: str | None
     sources: tuple[SourceStatus, ...]
+    looser: tuple[str, ...] = ()
 
 
 class ModelRef(Model):

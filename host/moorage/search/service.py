@@ -5,26 +5,24 @@ A page that was good a moment ago beats an error: when a source fails, what it l
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Generic, TypeVar
 
 from moorage.errors import FieldError, InvalidInput, Missing, MoorageError, RateLimited, RemoteError
 from moorage.events import EventBus
 from moorage.models import ModelDetail, ModelHit, ModelRef, SearchOutcome, SearchPage, SearchQuery, SourceStatus
 from moorage.plugins import Plugins
+from moorage.search.cache import AgingCache
+from moorage.search.cursors import read_cursor, unknown_cursor, write_cursor
+from moorage.search.details import Details
+from moorage.search.looser import looser_texts
 
 FRESH_SECONDS = 60.0
 STALE_SECONDS = 3600.0
 CACHED_PAGES = 500
-V = TypeVar("V")
 
 
 class SearchFailed(RemoteError):
@@ -36,32 +34,6 @@ class SearchFailed(RemoteError):
     def __init__(self, message: str, sources: tuple[SourceStatus, ...], hint: str | None) -> None:
         super().__init__(message, hint=hint)
         self.sources = sources
-
-
-class AgingCache(Generic[V]):
-    """A bounded cache that knows fresh from stale. Only answers are kept, never errors."""
-
-    def __init__(self, size: int, monotonic: Callable[[], float]) -> None:
-        self._size = size
-        self._now = monotonic
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, tuple[float, V]] = OrderedDict()
-
-    def get(self, key: Hashable, max_age: float) -> V | None:
-        with self._lock:
-            entry = self._entries.get(key)
-            return entry[1] if entry is not None and self._now() - entry[0] <= max_age else None
-
-    def put(self, key: Hashable, value: V) -> None:
-        with self._lock:
-            self._entries[key] = (self._now(), value)
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._size:
-                self._entries.popitem(last=False)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +51,7 @@ class Search:
         self._events = events
         self._now = monotonic
         self._pages: AgingCache[SearchPage] = AgingCache(CACHED_PAGES, monotonic)
-        self._details: AgingCache[ModelDetail] = AgingCache(CACHED_PAGES, monotonic)
+        self._details = Details(plugins.describe_model, monotonic)
         self._last: dict[str, SourceStatus] = {}
         plugins.on_change(self.forget)
 
@@ -98,36 +70,32 @@ class Search:
         asked = tuple(dict.fromkeys(sources)) or known
         if not asked:
             raise SearchFailed("There is no source to search.", (), "Enable a plugin that searches for models.")
-        cursors = _read_cursor(query.cursor, known)
+        cursors = read_cursor(query.cursor, known)
         if cursors is not None:
             asked = tuple(name for name in asked if name in cursors)
             if not asked:
-                raise _unknown_cursor()
+                raise unknown_cursor()
         queries = [query.model_copy(update={"cursor": cursors[name] if cursors else None}) for name in asked]
         answers = self._ask_all(asked, queries)
         outcome = SearchOutcome(
             results=_interleave([answer.page.results for answer in answers if answer.page]),
-            next=_write_cursor(
+            next=write_cursor(
                 {a.status.source: a.page.cursor for a in answers if a.page is not None and a.page.cursor is not None}
             ),
             sources=tuple(answer.status for answer in answers),
         )
+        if not outcome.results and query.cursor is None and all(answer.error is None for answer in answers):
+            outcome = outcome.model_copy(update={"looser": looser_texts(query)})
         self._events.publish("search.finished", query.text, results=len(outcome.results))
         if all(answer.page is None for answer in answers):
             _raise_all_failed(answers)
         return outcome
 
     def describe(self, source: str, id: str, revision: str | None = None) -> ModelDetail:
-        """Everything about one model; kept for a minute."""
+        """Everything about one model; kept for a minute, or for longer where a search named its `revision`."""
         if source not in self._plugins.sources():
             raise Missing(f"There is no source named {source}.", hint="GET /api/plugins lists what is loaded.")
-        ref = ModelRef(source=source, id=id, revision=revision)
-        cached = self._details.get(ref, FRESH_SECONDS)
-        if cached is not None:
-            return cached
-        detail = self._plugins.describe_model(ref)
-        self._details.put(ref, detail)
-        return detail
+        return self._details.get(ModelRef(source=source, id=id, revision=revision))
 
     def check(self) -> tuple[SourceStatus, ...]:
         """Can the sources be reached? One small search of each."""
@@ -143,7 +111,7 @@ class Search:
     def forget(self) -> None:
         """Drop everything kept, as when a token or a mirror has changed."""
         self._pages.clear()
-        self._details.clear()
+        self._details.forget()
 
     def _ask_all(self, names: Sequence[str], queries: Sequence[SearchQuery]) -> list[_Answer]:
         if len(names) == 1:  # the common case needs no thread of its own: the call has one already
@@ -182,6 +150,7 @@ class Search:
             error=str(error) if error else None,
             hint=error.hint if error else None,
             notice=page.notice if page else None,
+            allowance=page.allowance if page and not cached else None,
         )
         self._last[source] = status
         return _Answer(status, page, error)
@@ -199,32 +168,3 @@ def _raise_all_failed(answers: Sequence[_Answer]) -> None:
 def _interleave(pages: Sequence[Sequence[ModelHit]]) -> tuple[ModelHit, ...]:
     """The sources' results in turn, each in its own order: their ranks cannot be compared."""
     return tuple(hit for row in zip_longest(*pages) for hit in row if hit is not None)
-
-
-def _write_cursor(cursors: dict[str, str]) -> str | None:
-    if not cursors:
-        return None
-    return base64.urlsafe_b64encode(json.dumps(cursors, sort_keys=True).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None, known: Sequence[str]) -> dict[str, str] | None:
-    """The cursor of each source that has more; InvalidInput where one of them is not `known`."""
-    if cursor is None:
-        return None
-    try:
-        value = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if (
-            isinstance(value, dict)
-            and value
-            and all(name in known and isinstance(item, str) for name, item in value.items())
-        ):
-            return value
-    except (binascii.Error, ValueError, RecursionError):
-        pass
-    raise _unknown_cursor()
-
-
-def _unknown_cursor() -> InvalidInput:
-    return InvalidInput(
-        "This cursor was not made by a search here.", errors=(FieldError("cursor", "is not a cursor of this search"),)
-    )
