@@ -1,0 +1,75 @@
+"""Everything about one model, asked of its source four at a time and kept by its revision."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from moorage.errors import Unreachable
+from moorage.models import ModelDetail, ModelRef
+from moorage.search.cache import AgingCache
+
+AT_ONCE = 4  # calls of one source
+WAIT_SECONDS = 60.0  # for one of them
+FRESH_SECONDS = 60.0
+# What belongs to a commit stays, but prices do not; and who has just accepted a licence wants to see it soon.
+COMMIT_SECONDS = 600.0
+KEPT = 500
+
+
+class Details:
+    """`describe` asks the plugin of the source; it is called once for those who want the same at the same time."""
+
+    def __init__(self, describe: Callable[[ModelRef], ModelDetail], monotonic: Callable[[], float]) -> None:
+        self._describe = describe
+        self._kept: AgingCache[ModelDetail] = AgingCache(KEPT, monotonic)
+        self._lock = threading.Lock()
+        self._asked: dict[ModelRef, Future[ModelDetail]] = {}
+        self._slots: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(AT_ONCE))
+
+    def get(self, ref: ModelRef) -> ModelDetail:
+        """What was said a short while ago, or what the source says now."""
+        kept = self._fresh(ref)
+        if kept is not None:
+            return kept
+        with self._lock:
+            under_way = self._asked.get(ref)
+            if under_way is None:
+                mine = self._asked[ref] = Future()
+        if under_way is not None:
+            return under_way.result()
+        try:
+            detail = self._ask(ref)
+            mine.set_result(detail)
+            return detail
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._asked[ref]
+
+    def forget(self) -> None:
+        self._kept.clear()
+
+    def _fresh(self, ref: ModelRef) -> ModelDetail | None:
+        kept = self._kept.get(ref, COMMIT_SECONDS if ref.revision else FRESH_SECONDS)
+        if kept is not None and kept.gate.state != "open":
+            kept = self._kept.get(ref, FRESH_SECONDS)
+        return kept
+
+    def _ask(self, ref: ModelRef) -> ModelDetail:
+        with self._lock:
+            slot = self._slots[ref.source]
+        if not slot.acquire(timeout=WAIT_SECONDS):
+            raise Unreachable(f"{ref.source} is busy with other questions.", hint="Try again in a moment.")
+        try:
+            detail = self._fresh(ref) or self._describe(ref)
+        finally:
+            slot.release()
+        if not detail.partial:
+            self._kept.put(ref, detail)
+            self._kept.put(ModelRef(source=ref.source, id=ref.id, revision=detail.revision), detail)
+        return detail
