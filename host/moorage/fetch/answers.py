@@ -20,7 +20,7 @@ from moorage.errors import (
     Unsupported,
 )
 from moorage.http import origin
-from moorage.models import FilePart
+from moorage.models import FilePart, Gate
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -98,11 +98,8 @@ def _refusal(reply: Reply, part: FilePart) -> MoorageError:
             hint="Enter a key of the source under Plugins, or renew it.",
         )
     if status in (401, 403):
-        return Gated(
-            f"The source does not give out {part.name} to you.",
-            url=page,
-            hint="Ask for access, or accept the licence, on the page of the model; then resume.",
-        )
+        gate = Gate(state="sign-in" if status == 401 else "accept-licence", url=page)
+        return Gated(gate.message or "", url=page, hint=gate.hint)
     if status in (404, 410):
         return NotFound(f"The source does not have {part.name} any more.", hint="Look the model up again.")
     if status == 451:

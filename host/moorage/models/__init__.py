@@ -22,6 +22,7 @@ from moorage.models.completion import Tool as Tool
 from moorage.models.completion import ToolCall as ToolCall
 from moorage.models.completion import ToolCallDelta as ToolCallDelta
 from moorage.models.completion import Usage as Usage
+from moorage.models.gates import Gate as Gate
 from moorage.models.gateway import GatewayModel as GatewayModel
 from moorage.models.health import HealthPart as HealthPart
 from moorage.models.installs import ACTIVE as ACTIVE
@@ -76,7 +77,6 @@ from moorage.models.search import Allowance as Allowance
 from moorage.models.search import Credential as Credential
 from moorage.models.search import FilePart as FilePart
 from moorage.models.search import Fit as Fit
-from moorage.models.search import Gate as Gate
 from moorage.models.search import KeyAbility as KeyAbility
 from moorage.models.search import KeyCheck as KeyCheck
 from moorage.models.search import ModelDetail as ModelDetail

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, computed_field
 
 from moorage.models.base import Document, Model, Time
+from moorage.models.gates import Gate
 from moorage.models.providers import Provider
-from moorage.models.search import FilePart, Fit, Gate, ModelDetail, ModelFile, Road
+from moorage.models.search import FilePart, Fit, ModelDetail, ModelFile, Road
 
 State = Literal["scheduled", "queued", "running", "paused", "waiting", "installed", "failed", "cancelled"]
 Phase = Literal["planning", "downloading", "verifying", "importing", "proving"]

@@ -7,12 +7,12 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from moorage.models.base import Model, Time
+from moorage.models.gates import Gate
 
 Sort = Literal["downloads", "likes", "trending", "created", "updated"]
 Road = Literal["pull", "import"]
 """How a model gets onto a target: the target pulls it by itself, or the host downloads and imports it."""
 
-GateState = Literal["open", "sign-in", "accept-licence", "refused", "unknown"]
 
 
 class SearchQuery(Model):
@@ -116,13 +116,6 @@ class ModelRef(Model):
     source: str
     id: str
     revision: str | None = None
-
-
-class Gate(Model):
-    """Whether a model's files may be had, and where to ask for them."""
-
-    state: GateState = "unknown"
-    url: str | None = None
 
 
 class FilePart(Model):
