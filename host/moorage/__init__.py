@@ -19,6 +19,7 @@ from moorage.errors import (
     Unsupported,
 )
 from moorage.events import Event
+from moorage.gguf import GgufHeader, UnreadableGguf, read_gguf_header
 from moorage.hookspecs import hookimpl
 from moorage.models import (
     Allowance,
@@ -94,6 +95,7 @@ __all__ = [
     "Fit",
     "Gate",
     "Gated",
+    "GgufHeader",
     "Http",
     "HttpResponse",
     "HttpStream",
@@ -133,10 +135,12 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "Unreachable",
+    "UnreadableGguf",
     "Unsupported",
     "Usage",
     "__version__",
     "chat_completion_body",
     "hookimpl",
     "read_chat_completion",
+    "read_gguf_header",
 ]

@@ -15,8 +15,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from moorage import DiskFull, InstallPlan, NotFound, NotGguf, RemoteError, Unsupported
-from moorage_llamacpp.gguf import Header, Unreadable, read_header
+from moorage import (
+    DiskFull,
+    GgufHeader,
+    InstallPlan,
+    NotFound,
+    NotGguf,
+    RemoteError,
+    UnreadableGguf,
+    Unsupported,
+    read_gguf_header,
+)
 
 RECORD = "model.json"
 NEW = ".new-"  # a folder on its way; a leading dot keeps it out of the list
@@ -145,7 +154,9 @@ def _writing(what: str) -> Iterator[None]:
         raise RemoteError(message, hint="Check the disk, and who may write to Moorage's data directory.") from error
 
 
-def _installed(plan: InstallPlan, headers: Sequence[Header], names: Sequence[str], paths: Sequence[Path]) -> Installed:
+def _installed(
+    plan: InstallPlan, headers: Sequence[GgufHeader], names: Sequence[str], paths: Sequence[Path]
+) -> Installed:
     first = headers[0]
     return Installed(
         name=plan.name,
@@ -156,7 +167,7 @@ def _installed(plan: InstallPlan, headers: Sequence[Header], names: Sequence[str
         blobs=tuple(str(path) for path in paths),
         size=plan.bytes,
         quantization=plan.file.quantization or first.quantization,
-        parameters=sum(header.parameters for header in headers) or None,
+        parameters=sum(header.parameters or 0 for header in headers) or None,
         context_length=first.context_length,
         architecture=first.architecture,
         chat="bert" not in (first.architecture or ""),
@@ -165,7 +176,7 @@ def _installed(plan: InstallPlan, headers: Sequence[Header], names: Sequence[str
     )
 
 
-def _refuse_what_is_no_model(headers: Sequence[Header], names: Sequence[str]) -> None:
+def _refuse_what_is_no_model(headers: Sequence[GgufHeader], names: Sequence[str]) -> None:
     first = headers[0]
     if len(set(names)) != len(names) or any(header.shards != len(headers) for header in headers):
         raise Unsupported(
@@ -179,10 +190,10 @@ def _refuse_what_is_no_model(headers: Sequence[Header], names: Sequence[str]) ->
         )
 
 
-def _header(path: Path, name: str) -> Header:
+def _header(path: Path, name: str) -> GgufHeader:
     try:
-        return read_header(path)
-    except Unreadable as error:
+        return read_gguf_header(path)
+    except UnreadableGguf as error:
         raise NotGguf(
             f"{name} is not a readable GGUF file: {error}.",
             hint="Choose another file or another author's version of the model.",

@@ -17,8 +17,8 @@ from moorage import BadAnswer, DiskFull, FilePart, InstallPlan, NotFound, Provid
 from moorage_llamacpp import library as library_module
 from moorage_llamacpp.library import Library
 from moorage_llamacpp.plugin import LlamaCppPlugin
+from tests.gguf_files import MODEL, gguf
 from tests.plugins.llamacpp.conftest import Bench, MakeBench, install_request, provider
-from tests.plugins.llamacpp.headers import MODEL, gguf
 
 
 def models(bench: Bench) -> list[ProviderModel]:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moorage_llamacpp.gguf import Unreadable, read_header
-from tests.plugins.llamacpp.headers import MODEL, gguf, text, value
+from moorage import UnreadableGguf, read_gguf_header
+from tests.gguf_files import MODEL, gguf, text, value
 
 HUGE = 2**63
 START = b"GGUF" + struct.pack("<I", 3)
@@ -23,15 +23,15 @@ def refused(path: Path, content: bytes) -> str:
     """Why it is refused, which must be quick."""
     path.write_bytes(content)
     started = time.process_time()
-    with pytest.raises(Unreadable) as caught:
-        read_header(path)
+    with pytest.raises(UnreadableGguf) as caught:
+        read_gguf_header(path)
     assert time.process_time() - started < 0.1
     return str(caught.value)
 
 
 def test_the_real_small_model(small_model: Path) -> None:
     started = time.process_time()
-    header = read_header(small_model)
+    header = read_gguf_header(small_model)
     assert time.process_time() - started < 1
 
     assert header.architecture == "llama"
@@ -45,7 +45,7 @@ def test_the_real_small_model(small_model: Path) -> None:
 def test_an_honest_header(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(gguf({**MODEL, "split.count": 3}))
-    header = read_header(path)
+    header = read_gguf_header(path)
 
     assert (header.architecture, header.kind, header.quantization) == ("llama", "model", "Q4_K_M")
     assert (header.context_length, header.shards, header.tensors, header.parameters) == (8192, 3, 2, 40)
@@ -56,7 +56,7 @@ def test_an_honest_header(tmp_path: Path) -> None:
 def test_what_a_header_does_not_say_is_none(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(gguf({}, tensors=()))
-    header = read_header(path)
+    header = read_gguf_header(path)
     assert (header.architecture, header.kind, header.quantization, header.context_length) == (None,) * 4
     assert (header.shards, header.parameters, header.calls_tools) == (1, 0, False)
 
@@ -65,7 +65,7 @@ def test_values_of_a_wrong_kind_are_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     wrong = {"general.architecture": 7, "general.file_type": "Q4", "split.count": True, "tokenizer.chat_template": 1}
     path.write_bytes(gguf(wrong))
-    header = read_header(path)
+    header = read_gguf_header(path)
     assert (header.architecture, header.quantization, header.shards, header.calls_tools) == (None, None, 1, False)
 
 
@@ -117,8 +117,8 @@ def test_a_long_list_of_texts_is_refused_by_its_count(tmp_path: Path) -> None:
 def test_garbage_is_refused_or_read_but_nothing_else(tmp_path: Path, content: bytes, honest_start: bool) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(START + content if honest_start else content)
-    with suppress(Unreadable):
-        read_header(path)
+    with suppress(UnreadableGguf):
+        read_gguf_header(path)
 
 
 WHOLE = gguf()
@@ -139,8 +139,8 @@ def test_a_damaged_header_is_refused_or_read_but_nothing_else(
     path.write_bytes(content[:length])
     started = time.process_time()
     try:
-        header = read_header(path)
-    except Unreadable:
+        header = read_gguf_header(path)
+    except UnreadableGguf:
         pass
     else:
         assert header.parameters >= 0
@@ -162,5 +162,5 @@ def test_what_was_written_is_read(tmp_path: Path, values: dict[str, object]) -> 
     path = tmp_path / "model.gguf"
     path.write_bytes(gguf(values))
     kept = {key: content for key, content in values.items() if not isinstance(content, list)}
-    assert read_header(path).values == kept
+    assert read_gguf_header(path).values == kept
     assert all(value(content) for content in kept.values())
