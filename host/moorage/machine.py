@@ -16,6 +16,11 @@ def total_memory() -> int | None:
         return None
 
 
+def gpu_memory() -> int | None:
+    """The memory that GPUs have of their own; None where there is none, or it is not known."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Bytes; None where the system does not say."""

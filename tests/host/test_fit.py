@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.fit import cache_per_token, estimate
+from moorage.fit.estimate import cache_per_token, estimate
 from moorage.models import ModelFile
 
 GIB = 1024**3

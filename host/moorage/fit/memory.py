@@ -1,0 +1,103 @@
+"""How much memory a target has: asked in the background, so that no page waits for a server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from moorage.errors import MoorageError
+from moorage.machine import gpu_memory, total_memory
+from moorage.models import TargetFacts
+from moorage.plugins import Plugins
+from moorage.providers import Providers
+
+KEPT_SECONDS = 60.0
+PATIENCE = 0.3  # seconds that the first question about a target waits for its answer
+
+
+class Memory(NamedTuple):
+    """Bytes; None when not known. `gpu` is what GPUs have of their own, None also where the target uses none."""
+
+    ram: int | None = None
+    gpu: int | None = None
+
+
+UNKNOWN = Memory()
+
+
+@dataclass
+class _Asked:
+    """One target: what is known of it, and since when. `done` is set while no question is under way."""
+
+    done: threading.Event
+    at: float
+    memory: Memory | None = None
+
+
+class TargetMemory:
+    """Thread-safe. The plugin of a target says whether it runs on this machine, or what its server reports."""
+
+    def __init__(
+        self,
+        providers: Providers,
+        plugins: Plugins,
+        *,
+        ram: Callable[[], int | None] = total_memory,
+        gpu: Callable[[], int | None] = gpu_memory,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._providers = providers
+        self._plugins = plugins
+        self._ram = ram
+        self._gpu = gpu
+        self._clock = clock
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._asked: dict[str, _Asked] = {}
+
+    def of(self, target: str) -> Memory:
+        """What is known now. It is asked for anew at most once a minute; only the first time is waited for, shortly."""
+        with self._lock:
+            asked = self._asked.get(target)
+            if asked is None:
+                asked = self._asked[target] = _Asked(threading.Event(), self._clock())
+                self._start(target, asked)
+            elif asked.done.is_set() and self._clock() - asked.at > KEPT_SECONDS:
+                asked.done.clear()
+                asked.at = self._clock()
+                self._start(target, asked)
+        if asked.memory is None:
+            asked.done.wait(self._patience)
+        return asked.memory or UNKNOWN
+
+    def forget(self, target: str) -> None:
+        """Ask again at the next question: its address has changed, or it is gone."""
+        with self._lock:
+            self._asked.pop(target, None)
+
+    def _start(self, target: str, asked: _Asked) -> None:
+        threading.Thread(target=self._ask, args=(target, asked), name=f"memory:{target}", daemon=True).start()
+
+    def _ask(self, target: str, asked: _Asked) -> None:
+        try:
+            asked.memory = self._found(target)
+        finally:
+            asked.done.set()
+
+    def _found(self, target: str) -> Memory:
+        """A target that cannot be asked is unknown, unless it is a part of Moorage."""
+        facts, preset = None, False
+        with suppress(MoorageError):
+            preset = self._providers.is_preset(target)
+            facts = self._plugins.describe_target(self._providers.resolve(target))
+        facts = facts or TargetFacts()
+        if not (facts.here or preset):
+            return Memory(facts.memory, facts.gpu_memory or None)
+        # A plugin that says 0 uses no GPU, whatever this machine has.
+        gpu = facts.gpu_memory if facts.gpu_memory is not None or preset else self._gpu()
+        return Memory(facts.memory or self._ram(), gpu or None)
