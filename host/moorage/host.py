@@ -36,6 +36,7 @@ from moorage.settings import Settings
 from moorage.settings import environment as process_environment
 from moorage.storage import StorageService
 from moorage.store.tinydb import TinyDBStore
+from moorage.suitability import Suitability
 from moorage.tools import Tools
 
 
@@ -113,6 +114,7 @@ class Host:
             set_here = (("a bandwidth limit", current.bandwidth_limit), ("quiet hours", current.quiet_hours))
             return tuple(name for name, value in set_here if value is not None)
 
+        self.suitability = Suitability(self.providers, self.plugins, self.local, context_length, limits)
         self.planner = Planner(
             self.search,
             self.providers,
@@ -120,7 +122,7 @@ class Host:
             self.local,
             self.downloader,
             home,
-            context_length,
+            self.suitability,
             limits,
             queue.promised,
         )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from moorage.errors import Conflict, Missing, MoorageError
+from moorage.errors import Conflict, FieldError, InvalidInput, Missing, MoorageError
 from moorage.events import EventBus
 from moorage.machine import Machine, disk_size, free_disk, total_memory
 from moorage.models import SavedProvider, Target
@@ -37,6 +37,16 @@ class LocalModels:
     def names(self) -> dict[str, str]:
         """Target id to name, of all saved targets, without asking them anything."""
         return {saved.id: saved.name for saved in self._providers.targets()}
+
+    def known_target(self, target: str | None) -> str | None:
+        """`target` itself; InvalidInput where it is the id of none."""
+        names = self.names()
+        if target is not None and target not in names:
+            known = ", ".join(names) or "none"
+            raise InvalidInput(
+                f"There is no target {target}.", errors=(FieldError("target", f"must be one of {known}"),)
+            )
+        return target
 
     def targets(self, patience: float | None = None) -> list[Target]:
         """Every target with its models, all asked at once; one that does not answer says why.

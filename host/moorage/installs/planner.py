@@ -8,9 +8,8 @@ from pathlib import Path
 from moorage.errors import FieldError, InvalidInput
 from moorage.fetch import Downloader
 from moorage.fetch.room import human
-from moorage.fit import estimate
 from moorage.local import LocalModels
-from moorage.machine import free_disk, total_memory
+from moorage.machine import free_disk
 from moorage.models import (
     Credential,
     Disk,
@@ -26,21 +25,9 @@ from moorage.models import (
 from moorage.plugins import Plugins
 from moorage.providers import Providers
 from moorage.search import Search
+from moorage.suitability import Suitability
 
-# What most people want first: small enough to run, good enough to use. Then what is nearest to it.
-PREFERRED = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q4_0", "Q4_1", "IQ4_XS", "IQ4_NL", "Q8_0", "Q6_K", "Q3_K_M", "F16", "BF16")
 RESERVE = 10**9  # bytes that stay free for everything else, as while downloading
-
-
-def recommended(files: tuple[ModelFile, ...], *, one_file: bool = False) -> ModelFile | None:
-    """The file to take when a person names none: by quantisation, whole files before shards, then the smallest."""
-    models = [file for file in files if file.role == "model" and not (one_file and file.shards)]
-
-    def rank(file: ModelFile) -> tuple[int, bool, int]:
-        known = file.quantization in PREFERRED
-        return (PREFERRED.index(file.quantization or "") if known else len(PREFERRED), bool(file.shards), file.size)
-
-    return min(models, key=rank, default=None)
 
 
 class Planner:
@@ -52,7 +39,7 @@ class Planner:
         local: LocalModels,
         downloader: Downloader,
         home: Path,
-        context_length: Callable[[], int],
+        suitability: Suitability,
         limits: Callable[[], tuple[str, ...]],
         promised: Callable[[Install | None], int],
     ) -> None:
@@ -62,7 +49,7 @@ class Planner:
         self._local = local
         self._downloader = downloader
         self._home = home
-        self._context_length = context_length
+        self._suitability = suitability
         self._limits = limits
         self._promised = promised
 
@@ -84,8 +71,8 @@ class Planner:
         when the source has answered, and the plugin of the target is asked.
         """
         detail = self._search.describe(source, model)
-        target_id = self._target(target)
-        chosen, note = self._choose(detail, file, quantization)
+        target_id = self._local.known_target(target) or self._local.default_target()
+        chosen, note = self._choose(detail, file, quantization, target_id)
         provider = self._providers.resolve(target_id)
         kept = sum(self._downloader.kept(part) for part in chosen.parts)
         # The plugin of the target never sees the key of the source.
@@ -101,42 +88,9 @@ class Planner:
         plan = self._plugins.plan_install(request)
         return self._completed(plan, detail, chosen, target_id, note, install), detail.credential
 
-    def recommended(self, detail: ModelDetail) -> ModelFile | None:
-        """The file that an install takes when nobody names one."""
-        return recommended(detail.files)
-
-    def fits(self, detail: ModelDetail) -> ModelDetail:
-        """The detail with an estimate for each model file, for the target on this machine."""
-        here = [saved.id for saved in self._providers.targets() if self._providers.is_preset(saved.id)]
-        if not here:
-            return detail
-        memory, length = total_memory(), self._context_length()
-        files = tuple(
-            file.model_copy(
-                update={
-                    "fit": estimate(
-                        file, parameters=detail.parameters, target=here[0], memory=memory, context_length=length
-                    )
-                }
-            )
-            if file.role == "model"
-            else file
-            for file in detail.files
-        )
-        return detail.model_copy(update={"files": files})
-
-    def _target(self, target: str | None) -> str:
-        if target is None:
-            return self._local.default_target()
-        names = self._local.names()
-        if target not in names:
-            known = ", ".join(names) or "none"
-            raise InvalidInput(
-                f"There is no target {target}.", errors=(FieldError("target", f"must be one of {known}"),)
-            )
-        return target
-
-    def _choose(self, detail: ModelDetail, file: str | None, quantization: str | None) -> tuple[ModelFile, str | None]:
+    def _choose(
+        self, detail: ModelDetail, file: str | None, quantization: str | None, target: str
+    ) -> tuple[ModelFile, str | None]:
         models = [item for item in detail.files if item.role == "model"]
         if not models:
             raise InvalidInput(
@@ -162,7 +116,7 @@ class Planner:
                 f"{detail.id} has no {quantization} file.",
                 errors=(FieldError("quantization", f"must be one of {labels}"),),
             )
-        best = recommended(tuple(models)) or models[0]
+        best = self._suitability.recommended(detail, target) or models[0]
         if len(models) == 1:
             return best, None
         return best, f"{best.name} was chosen: the recommended of {len(models)} files."
@@ -188,14 +142,11 @@ class Planner:
             disk = Disk(free=free, needed=needed, promised=promised, ok=enough)
             if not disk.ok and "disk-full" not in codes:
                 problems.append(_disk_problem(free or 0, needed, promised))
-            if gate.state in ("sign-in", "accept-licence", "refused") and "gated" not in codes:
-                problems.append(_gate_problem(detail))
+            if gate.closed and "gated" not in codes:
+                problems.append(Problem(code="gated", message=gate.message or "", hint=gate.hint))
         fit = plan.fit
         if fit.verdict == "unknown" and fit.needs is None:
-            here = self._providers.is_preset(target)
-            memory = total_memory() if here else None
-            length = min(self._context_length(), detail.context_length or self._context_length())
-            fit = estimate(file, parameters=detail.parameters, target=target, memory=memory, context_length=length)
+            fit = self._suitability.fit(file, detail, target)
         return plan.model_copy(
             update={
                 "problems": tuple(problems),
@@ -214,15 +165,3 @@ def _disk_problem(free: int, needed: int, promised: int) -> Problem:
         message=f"{human(needed)} are needed and {human(free)} are free{others}; {human(RESERVE)} stay in reserve.",
         hint="Choose a smaller file or make room: see Disk on the Local models page.",
     )
-
-
-def _gate_problem(detail: ModelDetail) -> Problem:
-    words = {
-        "sign-in": "Signing in is needed: this model is gated and no usable token is saved.",
-        "accept-licence": "Its licence has not been accepted with your account, or access has not been granted yet.",
-        "refused": "Access to this model was refused to your account.",
-    }
-    hint = "Add a token on the Plugins page." if detail.gate.state == "sign-in" else "Ask for access on its page"
-    if detail.gate.url and detail.gate.state != "sign-in":
-        hint = f"{hint}: {detail.gate.url}"
-    return Problem(code="gated", message=words[detail.gate.state], hint=hint)

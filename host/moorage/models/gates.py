@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import computed_field
-
 from moorage.models.base import Model
 
 GateState = Literal["open", "sign-in", "accept-licence", "refused", "unknown"]
@@ -33,13 +31,11 @@ class Gate(Model):
     state: GateState = "unknown"
     url: str | None = None
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy's own limit: python/mypy#1362
     @property
     def message(self) -> str | None:
         """What the state means, in a sentence; None for an open gate."""
         return _MESSAGES.get(self.state)
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def hint(self) -> str | None:
         """What to do about it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from flask import request
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from moorage.errors import FieldError, InvalidInput
 from moorage.models import Install, InstallPlan, ModelDetail, Road, SearchOutcome
@@ -19,8 +19,13 @@ api = Routes("models")
 
 
 class Which(Query):
+    """`target` is the one that files are judged for, the likely one by default; `contextLength` in tokens."""
+
     source: Line
     id: Line
+    revision: Line | None = None
+    target: Line | None = None
+    context_length: Annotated[int, Field(ge=256, le=10_000_000)] | None = None
 
 
 class PlanBody(Body):
@@ -62,8 +67,10 @@ def search_models(query: Search) -> SearchOutcome:
 
 @api.get("/api/llm/models/detail", query=Which, answer=ModelDetail)
 def describe_model(query: Which) -> ModelDetail:
-    """One model: files, gate, where it is served, and whether it fits this machine."""
-    return host().planner.fits(host().search.describe(query.source, query.id))
+    """One model: files, gate, where it is served, and what each target would take of it."""
+    target = host().local.known_target(query.target)
+    detail = host().search.describe(query.source, query.id, query.revision)
+    return host().suitability.of(detail, target=target, context_length=query.context_length)
 
 
 @api.post("/api/llm/models/plan", body=PlanBody, answer=InstallPlan)

@@ -69,11 +69,11 @@ def panel(key: str) -> dict[str, Any]:
     """What the panel of one model needs: its detail or why there is none, and where it can be installed."""
     source, _, id = key.partition(":")
     try:
-        detail: ModelDetail = host().planner.fits(host().search.describe(source, id))
+        detail: ModelDetail = host().suitability.of(host().search.describe(source, id))
     except MoorageError as error:
         return {"error": error}
     targets = [Target(target=name, name=label, type="", ok=True) for name, label in host().local.names().items()]
-    best = host().planner.recommended(detail)
+    best = next((file for file in detail.files if file.recommended), None)
     return {
         "detail": detail,
         "targets": targets,
