@@ -14,6 +14,7 @@ from moorage.errors import (
     Gated,
     MoorageError,
     NotFound,
+    NotGguf,
     RateLimited,
     RemoteError,
     Unreachable,
@@ -22,6 +23,7 @@ from moorage.errors import (
 from moorage.http import origin
 from moorage.models import FilePart, Gate
 
+GGUF = b"GGUF"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -71,6 +73,12 @@ def check(reply: Reply, part: FilePart, offset: int, etag: str | None) -> bool:
             hint="Look the model up again.",
         )
     return reply.status == 206
+
+
+def check_start(part: FilePart, start: bytes) -> None:
+    """Raise NotGguf where the first bytes are not those of what the name says."""
+    if part.name.lower().endswith(".gguf") and start[: len(GGUF)] != GGUF[: len(start)]:
+        raise NotGguf(f"{part.name} is not a GGUF file.", hint="Choose another file.")
 
 
 def strong_etag(headers: Mapping[str, str]) -> str | None:

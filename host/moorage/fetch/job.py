@@ -9,6 +9,7 @@ from contextlib import suppress
 from pydantic import SecretStr
 
 from moorage.errors import BadAnswer, MoorageError
+from moorage.fetch.local import LocalCopy, is_local
 from moorage.fetch.part import PartFile, key_of
 from moorage.fetch.room import Room
 from moorage.fetch.shelf import Shelf
@@ -86,7 +87,7 @@ class Job:
 
     def _fetch(self, part: FilePart, key: str) -> Progress:
         file = self._shelf.open(part, self._owner)
-        transfer = Transfer(self._http, self._scope, part, file, self._key_for, self._patience, self._throttle)
+        transfer = self._transfer(part, file)
         try:
             yield from self._reread(part, file)
             self._has(key, file.offset)
@@ -126,6 +127,11 @@ class Job:
             )
         finally:
             file.close()
+
+    def _transfer(self, part: FilePart, file: PartFile) -> Transfer | LocalCopy:
+        if is_local(part):
+            return LocalCopy(self._scope, part, file)
+        return Transfer(self._http, self._scope, part, file, self._key_for, self._patience, self._throttle)
 
     def _reread(self, part: FilePart, file: PartFile) -> Progress:
         """Hash what is here from earlier."""

@@ -33,7 +33,8 @@ _UNVERIFIED = "unverified-"
 def key_of(part: FilePart) -> str:
     """The name under which a file is kept. It becomes a path, so nothing but checked digits may be in it."""
     if part.sha256 is None:
-        return _UNVERIFIED + hashlib.sha256(f"{part.url.partition('?')[0]} {part.size}".encode()).hexdigest()
+        known = [part.url.partition("?")[0], str(part.size), *([part.version] if part.version is not None else [])]
+        return _UNVERIFIED + hashlib.sha256(" ".join(known).encode()).hexdigest()
     if not _SHA256.fullmatch(part.sha256) or part.size < 0:
         raise BadAnswer(f"The source names no usable hash for {part.name}.", hint="Choose another file.")
     return part.sha256

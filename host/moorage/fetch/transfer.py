@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from moorage.errors import BadAnswer, MoorageError, NotGguf, RateLimited, Unreachable
-from moorage.fetch.answers import Expired, StartOver, check, strong_etag
+from moorage.errors import BadAnswer, MoorageError, RateLimited, Unreachable
+from moorage.fetch.answers import Expired, StartOver, check, check_start, strong_etag
 from moorage.fetch.part import PartFile
 from moorage.fetch.throttle import Throttle
 from moorage.http import CallScope, HttpClient
@@ -21,7 +21,6 @@ SLOWEST = 1000  # bytes per second
 LONGEST_WAIT = 60.0
 LINKS_PER_HOUR = 5
 LONGEST_STEP = 0.5  # seconds: how soon a cap that was changed takes effect
-GGUF = b"GGUF"
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,8 @@ class Transfer:
             for chunk in reply.raw():
                 if file.offset + len(chunk) > part.size:
                     raise BadAnswer(f"{part.name} is longer than the {part.size} bytes that were announced.")
-                if file.offset == 0 and not _plausible(part, chunk):
-                    raise NotGguf(f"{part.name} is not a GGUF file.", hint="Choose another file.")
+                if file.offset == 0:
+                    check_start(part, chunk)
                 now = time.monotonic()
                 file.append(chunk)
                 if now - window > self._patience.slow:
@@ -152,7 +151,3 @@ class Transfer:
                 window += time.monotonic() - now  # to be held back, by the cap or the disk, is not to be slow
         if file.offset < part.size:
             raise Unreachable(f"The download of {part.name} ended early.")
-
-
-def _plausible(part: FilePart, start: bytes) -> bool:
-    return not part.name.lower().endswith(".gguf") or start[: len(GGUF)] == GGUF[: len(start)]

@@ -119,12 +119,17 @@ class ModelRef(Model):
 
 
 class FilePart(Model):
-    """One file to fetch. `size` in bytes; `sha256` in lower-case hex, None where the source has none; `url` to GET."""
+    """One file to fetch. `size` in bytes; `sha256` in lower-case hex, None where the source has none.
+
+    `url` to GET, or `file:///…` (as `Path.as_uri` makes it) to copy a file of this machine. Where there is no hash,
+    `version` tells this content from an earlier one of the same size at the same place, such as a time of change.
+    """
 
     name: str
     size: int
     sha256: str | None = None
     url: str
+    version: str | None = None
 
 
 class Fit(Model):
