@@ -17,6 +17,7 @@ from moorage.clock import Clock, NewId, random_id, utc_now
 from moorage.configs import Configs
 from moorage.events import EventBus
 from moorage.fetch import Downloader
+from moorage.fit import Headers, TargetMemory
 from moorage.gateway import Gateway
 from moorage.health import Health
 from moorage.http import HttpDoor, ProxySettings
@@ -114,7 +115,16 @@ class Host:
             set_here = (("a bandwidth limit", current.bandwidth_limit), ("quiet hours", current.quiet_hours))
             return tuple(name for name, value in set_here if value is not None)
 
-        self.suitability = Suitability(self.providers, self.plugins, self.local, context_length, limits)
+        self.suitability = Suitability(
+            self.search,
+            self.providers,
+            self.plugins,
+            self.local,
+            Headers(self.door),
+            TargetMemory(self.providers, self.plugins),
+            context_length,
+            limits,
+        )
         self.planner = Planner(
             self.search,
             self.providers,

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from moorage.errors import MoorageError
-from moorage.fit import estimate
+from moorage.fit import Headers, TargetMemory, estimate, same_model
+from moorage.gguf import GgufHeader
 from moorage.local import LocalModels
-from moorage.machine import total_memory
 from moorage.models import Fit, InstallPlan, InstallRequest, ModelDetail, ModelFile, Provider, TargetChoice
 from moorage.plugins import Plugins
 from moorage.providers import Providers
 from moorage.quantizations import guidance, preference
+from moorage.search import Search
 
 NO_FILE = "It has no GGUF file, so it cannot be installed."
+MOST_HEADERS = 3
 _RANKS = {"fits": 0, "unknown": 1, "tight": 2, "too-big": 3}
+
+
+_Look = InstallPlan | MoorageError  # what the plugin of a target says of one file
+_HeaderOf = dict[str, GgufHeader | None]  # by `same_model`
 
 
 class Suitability:
@@ -22,15 +28,21 @@ class Suitability:
 
     def __init__(
         self,
+        search: Search,
         providers: Providers,
         plugins: Plugins,
         local: LocalModels,
+        headers: Headers,
+        memory: TargetMemory,
         context_length: Callable[[], int],
         limits: Callable[[], tuple[str, ...]],
     ) -> None:
+        self._search = search
         self._providers = providers
         self._plugins = plugins
         self._local = local
+        self._headers = headers
+        self._memory = memory
         self._context_length = context_length
         self._limits = limits
 
@@ -43,50 +55,71 @@ class Suitability:
         chosen = target or self._local.likely_target()
         length = context_length or self._context_length()
         models = [file for file in detail.files if file.role == "model"]
+        headers = self._headers_of(detail, models, read=True)
         choices, seen = [], {}
         for id, name in self._local.names().items():
-            fits = {file.name: self.fit(file, detail, id, length) for file in models}
-            best = recommended([file.model_copy(update={"fit": fits[file.name]}) for file in models])
-            looks = self._looks(detail, id, models if id == chosen else [best] if best else [])
+            judged = self._judged(detail, models, headers, id, length)
+            best = recommended(judged)
+            looks = self._looks(detail, id, judged if id == chosen else [best] if best else [])
             choices.append(_choice(id, name, detail, best, looks))
             if id == chosen:
-                seen = {file.name: self._seen(file, fits[file.name], best, looks) for file in models}
+                seen = {file.name: _seen(file, best, looks[file.name]) for file in judged}
         files = tuple(seen.get(file.name, file) for file in detail.files)
         return detail.model_copy(update={"files": files, "targets": tuple(choices)})
 
-    def fit(self, file: ModelFile, detail: ModelDetail, target: str, context_length: int | None = None) -> Fit:
-        """Whether a file fits a target's memory; `context_length` is never above what the model was made for."""
-        length = context_length or self._context_length()
-        length = min(length, detail.context_length or length)
-        memory = total_memory() if self._providers.is_preset(target) else None
-        return estimate(file, parameters=detail.parameters, target=target, memory=memory, context_length=length)
+    def fit(self, file: ModelFile, detail: ModelDetail, target: str, *, read: bool) -> Fit:
+        """Whether a file fits a target's memory, with the context length of the settings.
 
-    def recommended(self, detail: ModelDetail, target: str) -> ModelFile | None:
-        """The file that an install onto this target takes when nobody names one."""
+        Without `read` only a header that is known already counts, so that nobody waits for the source.
+        """
+        headers = self._headers_of(detail, [file], read=read)
+        return self._fit(file, detail, headers, target, self._context_length())
+
+    def recommended(self, detail: ModelDetail, target: str, *, read: bool) -> ModelFile | None:
+        """The file that an install onto this target takes when nobody names one; `read` as in `fit`."""
         models = [file for file in detail.files if file.role == "model"]
-        best = recommended([file.model_copy(update={"fit": self.fit(file, detail, target)}) for file in models])
+        headers = self._headers_of(detail, models, read=read)
+        judged = self._judged(detail, models, headers, target, self._context_length())
+        best = recommended(judged)
         return next((file for file in models if best and file.name == best.name), None)
 
-    def _seen(
-        self, file: ModelFile, fit: Fit, best: ModelFile | None, looks: dict[str, InstallPlan | MoorageError]
-    ) -> ModelFile:
-        look = looks.get(file.name)
-        plan = look if isinstance(look, InstallPlan) else None
-        return file.model_copy(
-            update={
-                "fit": fit,
-                "guidance": guidance(file.quantization),
-                "recommended": best is not None and file.name == best.name,
-                "road": plan.road if plan else None,
-                "road_reason": plan.road_reason if plan and plan.road == "import" else None,
-            }
+    def _judged(
+        self, detail: ModelDetail, files: Sequence[ModelFile], headers: _HeaderOf, target: str, length: int
+    ) -> list[ModelFile]:
+        """The files with their fit for one target."""
+        return [file.model_copy(update={"fit": self._fit(file, detail, headers, target, length)}) for file in files]
+
+    def _fit(self, file: ModelFile, detail: ModelDetail, headers: _HeaderOf, target: str, length: int) -> Fit:
+        memory = self._memory.of(target)
+        return estimate(
+            file,
+            header=headers.get(same_model(file)),
+            parameters=detail.parameters,
+            target=target,
+            context_length=min(length, detail.context_length or length),
+            memory=memory.ram,
+            gpu=memory.gpu,
         )
 
-    def _looks(
-        self, detail: ModelDetail, target: str, files: Sequence[ModelFile]
-    ) -> dict[str, InstallPlan | MoorageError]:
+    def _headers_of(self, detail: ModelDetail, files: Sequence[ModelFile], *, read: bool) -> _HeaderOf:
+        """A header for the models of a repository, read from one file of each; few repositories hold several."""
+        if detail.gate.closed:
+            return {}
+        groups: dict[str, list[ModelFile]] = {}
+        for file in files:
+            groups.setdefault(same_model(file), []).append(file)
+        found: _HeaderOf = {}
+        for key, members in sorted(groups.items(), key=lambda item: -len(item[1]))[:MOST_HEADERS]:
+            parts = [file.parts[0] for file in sorted(members, key=lambda file: file.size) if file.parts]
+            found[key] = next(filter(None, map(self._headers.known, parts)), None)
+            if read and parts and found[key] is None:
+                with self._search.slot(detail.source):
+                    found[key] = self._headers.read(parts[0], detail.credential)
+        return found
+
+    def _looks(self, detail: ModelDetail, target: str, files: Sequence[ModelFile]) -> dict[str, _Look]:
         """What the plugin of a target says of files, by name; once it has failed it is not asked on."""
-        found: dict[str, InstallPlan | MoorageError] = {}
+        found: dict[str, _Look] = {}
         failed: MoorageError | None = None
         provider: Provider | None = None
         keyless = detail.model_copy(update={"credential": None})  # the target never sees the key of the source
@@ -122,12 +155,24 @@ def recommended(files: Sequence[ModelFile]) -> ModelFile | None:
     return min(files, key=rank, default=None)
 
 
+def _seen(file: ModelFile, best: ModelFile | None, look: _Look) -> ModelFile:
+    plan = look if isinstance(look, InstallPlan) else None
+    return file.model_copy(
+        update={
+            "guidance": guidance(file.quantization),
+            "recommended": best is not None and file.name == best.name,
+            "road": plan.road if plan else None,
+            "road_reason": plan.road_reason if plan and plan.road == "import" else None,
+        }
+    )
+
+
 def _choice(
     target: str,
     name: str,
     detail: ModelDetail,
     best: ModelFile | None,
-    looks: dict[str, InstallPlan | MoorageError],
+    looks: dict[str, _Look],
 ) -> TargetChoice:
     if best is None:
         return TargetChoice(target=target, name=name, reason=NO_FILE)
@@ -142,7 +187,7 @@ def _choice(
     )
 
 
-def _reason(detail: ModelDetail, best: ModelFile, look: InstallPlan | MoorageError) -> str | None:
+def _reason(detail: ModelDetail, best: ModelFile, look: _Look) -> str | None:
     """Why a target should not be given even the best file, in the order in which a person has to solve it."""
     if isinstance(look, MoorageError):
         return str(look)

@@ -46,6 +46,11 @@ class Headers:
         self._kept: OrderedDict[str, GgufHeader | None] = OrderedDict()
         self._flights: dict[str, _Flight] = {}
 
+    def known(self, part: FilePart) -> GgufHeader | None:
+        """What was read already; asks nobody."""
+        with self._lock:
+            return self._kept.get(part.sha256 or part.url)
+
     def read(self, part: FilePart, credential: Credential | None) -> GgufHeader | None:
         """What the header says of memory; None for a file without a readable one, and where it cannot be read now.
 

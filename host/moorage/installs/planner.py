@@ -63,16 +63,18 @@ class Planner:
         target: str | None = None,
         road: Road | None = None,
         install: Install | None = None,
+        look: bool = False,
         asks_target: Callable[[], None] = lambda: None,
     ) -> tuple[InstallPlan, Credential | None]:
         """The plan, and the key the host may use to fetch the files. InvalidInput where file or target is unknown.
 
-        `install` is the one that this plan is for, so that only those before it count against it. `asks_target` hears
+        `install` is the one that this plan is for, so that only those before it count against it. With `look` somebody
+        only wants to see it, and the header of the file is read for that where it is not known. `asks_target` hears
         when the source has answered, and the plugin of the target is asked.
         """
         detail = self._search.describe(source, model)
         target_id = self._local.known_target(target) or self._local.default_target()
-        chosen, note = self._choose(detail, file, quantization, target_id)
+        chosen, note = self._choose(detail, file, quantization, target_id, look)
         provider = self._providers.resolve(target_id)
         kept = sum(self._downloader.kept(part) for part in chosen.parts)
         # The plugin of the target never sees the key of the source.
@@ -86,10 +88,10 @@ class Planner:
         )
         asks_target()
         plan = self._plugins.plan_install(request)
-        return self._completed(plan, detail, chosen, target_id, note, install), detail.credential
+        return self._completed(plan, detail, chosen, target_id, note, install, look), detail.credential
 
     def _choose(
-        self, detail: ModelDetail, file: str | None, quantization: str | None, target: str
+        self, detail: ModelDetail, file: str | None, quantization: str | None, target: str, look: bool
     ) -> tuple[ModelFile, str | None]:
         models = [item for item in detail.files if item.role == "model"]
         if not models:
@@ -116,7 +118,7 @@ class Planner:
                 f"{detail.id} has no {quantization} file.",
                 errors=(FieldError("quantization", f"must be one of {labels}"),),
             )
-        best = self._suitability.recommended(detail, target) or models[0]
+        best = self._suitability.recommended(detail, target, read=look) or models[0]
         if len(models) == 1:
             return best, None
         return best, f"{best.name} was chosen: the recommended of {len(models)} files."
@@ -129,6 +131,7 @@ class Planner:
         target: str,
         note: str | None,
         install: Install | None,
+        look: bool,
     ) -> InstallPlan:
         """The plugin's plan with what the host knows: gate, disk, fit and why this file."""
         problems = list(plan.problems)
@@ -146,7 +149,7 @@ class Planner:
                 problems.append(Problem(code="gated", message=gate.message or "", hint=gate.hint))
         fit = plan.fit
         if fit.verdict == "unknown" and fit.needs is None:
-            fit = self._suitability.fit(file, detail, target)
+            fit = self._suitability.fit(file, detail, target, read=look)
         return plan.model_copy(
             update={
                 "problems": tuple(problems),

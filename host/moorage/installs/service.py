@@ -103,7 +103,10 @@ class Installs:
         road: Road | None = None,
     ) -> InstallPlan:
         """What an install would do; nothing is done."""
-        return self._planner.plan(source, model, file=file, quantization=quantization, target=target, road=road)[0]
+        plan, _ = self._planner.plan(
+            source, model, file=file, quantization=quantization, target=target, road=road, look=True
+        )
+        return plan
 
     def request(
         self,

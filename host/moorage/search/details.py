@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from moorage.errors import Unreachable
 from moorage.models import ModelDetail, ModelRef
@@ -28,6 +29,18 @@ class Details:
         self._lock = threading.Lock()
         self._asked: dict[ModelRef, Future[ModelDetail]] = {}
         self._slots: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(AT_ONCE))
+
+    @contextmanager
+    def slot(self, source: str) -> Iterator[None]:
+        """One of the few calls of a source that may be under way at a time; Unreachable where none gets free."""
+        with self._lock:
+            slots = self._slots[source]
+        if not slots.acquire(timeout=WAIT_SECONDS):
+            raise Unreachable(f"{source} is busy with other questions.", hint="Try again in a moment.")
+        try:
+            yield
+        finally:
+            slots.release()
 
     def get(self, ref: ModelRef) -> ModelDetail:
         """What was said a short while ago, or what the source says now."""
@@ -61,14 +74,8 @@ class Details:
         return kept
 
     def _ask(self, ref: ModelRef) -> ModelDetail:
-        with self._lock:
-            slot = self._slots[ref.source]
-        if not slot.acquire(timeout=WAIT_SECONDS):
-            raise Unreachable(f"{ref.source} is busy with other questions.", hint="Try again in a moment.")
-        try:
+        with self.slot(ref.source):
             detail = self._fresh(ref) or self._describe(ref)
-        finally:
-            slot.release()
         if not detail.partial:
             self._kept.put(ref, detail)
             self._kept.put(ModelRef(source=ref.source, id=ref.id, revision=detail.revision), detail)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -96,6 +97,10 @@ class Search:
         if source not in self._plugins.sources():
             raise Missing(f"There is no source named {source}.", hint="GET /api/plugins lists what is loaded.")
         return self._details.get(ModelRef(source=source, id=id, revision=revision))
+
+    def slot(self, source: str) -> AbstractContextManager[None]:
+        """For what else is asked of a source about one model: one of its four calls at a time."""
+        return self._details.slot(source)
 
     def check(self) -> tuple[SourceStatus, ...]:
         """Can the sources be reached? One small search of each."""
