@@ -25,6 +25,7 @@ from moorage.installs import Installs
 from moorage.installs.planner import Planner
 from moorage.installs.stored_queue import StoredQueue
 from moorage.installs.targets import Targets
+from moorage.keys import Keys
 from moorage.local import LocalModels
 from moorage.plugins import Discover, Plugins
 from moorage.plugins.discovery import installed
@@ -91,6 +92,7 @@ class Host:
         )
         self.catalog = CatalogService(self.plugins, self.events)
         self.search = Search(self.plugins, self.events)
+        self.keys = Keys(self.plugins)
         self.providers = Providers(self.store, configs, self.plugins, self.events, clock, new_id, context_length)
         self.tools = Tools(self.plugins, clock, lambda: self.preferences.current.time_zone)
         self.agents = Agents(self.store, configs, self.plugins, self.providers, self.tools, self.events, clock, new_id)

@@ -17,7 +17,7 @@ WELL = ("ready", "disabled")
 @api_command
 def command(*, api: Api, out: Output) -> None:
     """Check this installation and what it can reach."""
-    checks = [*_parts(api), *_plugins(api), *_targets(api), *_sources(api)]
+    checks = [*_parts(api), *_plugins(api), *_targets(api), *_sources(api), *_keys(api)]
     out.show({"checks": checks}, _rows)
     sys.exit(0 if all(check["ok"] for check in checks) else 1)
 
@@ -59,6 +59,23 @@ def _sources(api: Api) -> list[dict[str, Any]]:
         _check(f"source {item['source']}", item["ok"], item["error"] or f"answers in {item['seconds']} s")
         for item in outcome["sources"]
     ]
+
+
+def _keys(api: Api) -> list[dict[str, Any]]:
+    """Of each plugin that can tell; that none is saved is no fault."""
+    checks = []
+    for plugin in api.get("/api/plugins")["plugins"]:
+        if plugin["state"] != "ready" or "check_key" not in plugin["hooks"]:
+            continue
+        try:
+            key = api.post(f"/api/plugins/{plugin['name']}/check-key")["key"]
+        except ApiFailed as error:
+            checks.append(_check(f"key {plugin['name']}", False, f"{error} {error.hint or ''}".strip()))
+            continue
+        checks.append(
+            _check(f"key {plugin['name']}", True, f"{key['account']}, {key['kind']}" if key else "none saved")
+        )
+    return checks
 
 
 def _rows(value: Any) -> Any:

@@ -65,6 +65,24 @@ def config(plugin: str, settings: tuple[str, ...], secret: tuple[str, ...], *, a
     )
 
 
+@command.command("check-key")
+@click.argument("plugin")
+@api_command
+def check_key(plugin: str, *, api: Api, out: Output) -> None:
+    """What the key that a plugin has may do at its service."""
+    answer = api.post(f"/api/plugins/{plugin_name(api, plugin)}/check-key")
+    out.show(answer, lambda value: key_text(value["key"]))
+
+
+def key_text(key: Any) -> str:
+    if key is None:
+        return "No key is saved."
+    words = {True: "yes", False: "no", None: "not known"}
+    lines = [f"{key['account']}, a key of the kind {key['kind']}"]
+    lines += [f"  {item['name']}: {words[item['allowed']]}" for item in key["abilities"]]
+    return "\n".join([*lines, *([key["notice"]] if key["notice"] else [])])
+
+
 def _shown(value: Any) -> Any:
     return (value["hint"] if value["set"] else "not set") if isinstance(value, dict) else value
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
+from moorage.cache import AgingCache
 from moorage.errors import Unreachable
 from moorage.models import ModelDetail, ModelRef
-from moorage.search.cache import AgingCache
 
 AT_ONCE = 4  # calls of one source
 WAIT_SECONDS = 60.0  # for one of them

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from moorage.cache import AgingCache
 from moorage.errors import FieldError, InvalidInput, Missing, MoorageError, RateLimited, RemoteError
 from moorage.events import EventBus
 from moorage.models import ModelDetail, ModelHit, ModelRef, SearchOutcome, SearchPage, SearchQuery, SourceStatus
 from moorage.plugins import Plugins
-from moorage.search.cache import AgingCache
 from moorage.search.cursors import read_cursor, unknown_cursor, write_cursor
 from moorage.search.details import Details
 from moorage.search.looser import looser_texts

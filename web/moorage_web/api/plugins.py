@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from moorage.models import Model, PluginConfigView, PluginView
+from moorage.models import KeyCheck, Model, PluginConfigView, PluginView
 from moorage_web.arguments import Body, Limit, Line, Query, check_unchanged
 from moorage_web.current import host
 from moorage_web.operations import Routes
@@ -31,6 +31,12 @@ class ConfigChange(Body):
     version: int
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
     sources: dict[str, str] | None = None
+
+
+class KeyAnswer(Model):
+    """`key` is null where the plugin has none."""
+
+    key: KeyCheck | None
 
 
 @api.get("/api/plugins", query=PluginPaging, answer=PluginList)
@@ -66,3 +72,9 @@ def save_plugin_config(name: str, body: ConfigChange) -> PluginConfigView:
         sent = body.model_dump(by_alias=True, exclude_unset=True, include={"schema_", "sources"})
         check_unchanged(sent, current.model_dump(mode="json", by_alias=True))
     return host().plugins.save_config(name, body.values, body.version)
+
+
+@api.post("/api/plugins/<id:name>/check-key", answer=KeyAnswer)
+def check_plugin_key(name: str) -> KeyAnswer:
+    """Whose key the plugin has, and what its service lets it do. The answer is kept for a day."""
+    return KeyAnswer(key=host().keys.check(name))

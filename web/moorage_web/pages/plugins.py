@@ -8,6 +8,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from moorage.errors import InvalidInput, MoorageError
+from moorage.models import KeyCheck
 from moorage_web import forms
 from moorage_web.current import host
 
@@ -38,7 +39,19 @@ def configure(name: str) -> ResponseReturnValue:
     return redirect(f"/plugins?saved={name}#plugin-{name}", 303)
 
 
-def _page(failed: str | None = None, error: MoorageError | None = None) -> str:
+@pages.post("/plugins/<name>/check-key")
+def check_key(name: str) -> ResponseReturnValue:
+    try:
+        return _page(checked=(name, host().keys.check(name)))
+    except MoorageError as error:
+        return _page(checked=(name, error)), error.status
+
+
+def _page(
+    failed: str | None = None,
+    error: MoorageError | None = None,
+    checked: tuple[str, KeyCheck | MoorageError | None] | None = None,
+) -> str:
     views = host().plugins.list()
     return render_template(
         "pages/plugins.html",
@@ -51,6 +64,7 @@ def _page(failed: str | None = None, error: MoorageError | None = None) -> str:
         failed=failed,
         error=error,
         saved=request.args.get("saved"),
+        checked=checked,
     )
 
 

@@ -1,0 +1,35 @@
+"""What the saved keys may do. Services do not like to be asked often, so their answers are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from moorage.cache import AgingCache
+from moorage.models import KeyCheck
+from moorage.plugins import Plugins
+
+DAY_SECONDS = 86_400.0
+KEPT = 100
+
+
+class Keys:
+    """`host.keys`."""
+
+    def __init__(self, plugins: Plugins, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._plugins = plugins
+        self._kept: AgingCache[KeyCheck] = AgingCache(KEPT, monotonic)
+        plugins.on_change(self._kept.clear)
+
+    def check(self, plugin: str) -> KeyCheck | None:
+        """Whose key a plugin has and what it may do, kept for a day or until settings change; None without a key.
+
+        Raises AuthFailed for a key that is not accepted, and Unsupported where the plugin cannot tell.
+        """
+        kept = self._kept.get(plugin, DAY_SECONDS)
+        if kept is not None:
+            return kept
+        found = self._plugins.check_key(plugin)
+        if found is not None:
+            self._kept.put(plugin, found)
+        return found
