@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moorage.cli.model_words import fit_text, gate_text
 from moorage.cli.tables import moment, size
 
 RULES = {"tell": "a newer revision is told", "install": "a newer revision is installed by itself"}
@@ -62,9 +63,10 @@ def plan_text(plan: Any, place: str | None) -> str:
         lines.append(f"Disk: {size(disk['needed'])} needed, {size(disk['free'])} free{promised}.")
     fit = plan["fit"]
     if fit["needs"]:
-        has = f" of {size(fit['has'])}" if fit["has"] else ""
-        lines.append(f"Memory: {fit['verdict']}, about {size(fit['needs'])}{has} at {fit['contextLength']} tokens.")
+        lines.append(f"Memory: {fit_text(fit)}, at {fit['contextLength']} tokens.")
     lines.append(f"Licence: {plan['license'] or 'not said'}. Gate: {plan['gate']['state']}. Tools: {plan['tools']}.")
+    if not plan["problems"] and (gate := gate_text(plan["gate"])):
+        lines.append(gate)
     for problem in plan["problems"]:
         lines.append(f"Problem: {problem['message']} {problem['hint'] or ''}".rstrip())
     if plan["note"]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from moorage.cli.connection import Api, Noun, Output, api_command
+from moorage.cli.model_words import detail_text
 from moorage.cli.names import target_id
 from moorage.cli.tables import size, table
 
@@ -41,10 +42,15 @@ def remove(name: str, target: str, *, api: Api, out: Output) -> None:
 @command.command("show")
 @click.argument("model")
 @click.option("--source", default="huggingface", show_default=True)
+@click.option("--target", help="Judge the files for this target: its id, slug or name.")
+@click.option("--context-length", type=click.IntRange(256), help="Judge the files with so many tokens in mind.")
 @api_command
-def show(model: str, source: str, *, api: Api, out: Output) -> None:
-    """Files, sizes, gate and providers of a model at its source."""
-    out.show(api.get("/api/llm/models/detail", source=source, id=model), _detail)
+def show(model: str, source: str, target: str | None, context_length: int | None, *, api: Api, out: Output) -> None:
+    """Where a model is served, its gate, its files, and where they fit."""
+    id = target_id(api, target) if target else None
+    out.show(
+        api.get("/api/llm/models/detail", source=source, id=model, target=id, contextLength=context_length), detail_text
+    )
 
 
 def _rows(answer: Any) -> Any:
@@ -66,18 +72,4 @@ def _rows(answer: Any) -> Any:
         right=("size", "context"),
         whole="model",
         empty="No models are installed yet. Find one: moorage search --gguf, then: moorage install",
-    )
-
-
-def _detail(detail: Any) -> Any:
-    return table(
-        ("file", "quantisation", "size", "role", "fits"),
-        (
-            (file["name"], file["quantization"], size(file["size"]), file["role"], (file["fit"] or {}).get("verdict"))
-            for file in detail["files"]
-            if file["role"] != "other"
-        ),
-        right=("size",),
-        whole="file",
-        empty="It has no files that Moorage can install or run.",
     )
