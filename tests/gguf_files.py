@@ -26,6 +26,10 @@ def value(content: object) -> bytes:
     match content:
         case bool():
             return struct.pack("<I?", 7, content)
+        case int() if content < 0:
+            return struct.pack("<Iq", 11, content)
+        case int() if content >= 2**32:
+            return struct.pack("<IQ", 10, content)
         case int():
             return struct.pack("<II", 4, content)
         case float():
@@ -34,6 +38,10 @@ def value(content: object) -> bytes:
             return struct.pack("<I", 8) + text(content)
         case list() if content and isinstance(content[0], str):
             return struct.pack("<IIQ", 9, 8, len(content)) + b"".join(text(str(item)) for item in content)
+        case list() if content and isinstance(content[0], bool):
+            return struct.pack("<IIQ", 9, 7, len(content)) + bytes(content)
+        case list() if content and isinstance(content[0], int):
+            return struct.pack("<IIQ", 9, 5, len(content)) + b"".join(struct.pack("<i", item) for item in content)
         case list():
             return struct.pack("<IIQ", 9, 6, len(content)) + b"".join(struct.pack("<f", item) for item in content)
     raise TypeError(content)

@@ -44,8 +44,11 @@ class StartOver(Unreachable):
     """What is here cannot be continued: begin at the first byte."""
 
 
-def check(reply: Reply, part: FilePart, offset: int, etag: str | None) -> bool:
-    """True to go on at `offset`, False to begin at zero; raises where the body is not the file that was asked for."""
+def check(reply: Reply, part: FilePart, offset: int, etag: str | None, end: int | None = None) -> bool:
+    """True to go on at `offset`, False to begin at zero; raises where the body is not the file that was asked for.
+
+    `end` is that of the range where less than all the rest was asked for.
+    """
     if reply.status not in (200, 206):
         raise _refusal(reply, part)
     headers = reply.headers
@@ -62,7 +65,7 @@ def check(reply: Reply, part: FilePart, offset: int, etag: str | None) -> bool:
             raise StartOver(f"The server sent another piece of {part.name} than the one asked for.")
         if etag is not None and headers.get("etag", etag) != etag:
             raise StartOver(f"{part.name} has changed at the source.")
-        length = part.size - offset
+        length = (part.size if end is None else end) - offset
     else:
         length = part.size
     announced = headers.get("content-length")

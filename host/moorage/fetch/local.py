@@ -39,6 +39,12 @@ def local_path(part: FilePart) -> Path:
     return path
 
 
+def first_bytes(part: FilePart, count: int) -> bytes:
+    """The start of a local file, `count` bytes where it has as many."""
+    with _opened(part) as source, _reading(part):
+        return source.read(count)
+
+
 class LocalCopy:
     """The copy of a local file into its part, with the interface of `Transfer`.
 

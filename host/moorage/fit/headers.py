@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
 
 from pydantic import SecretStr
 
-from moorage.errors import MoorageError
+from moorage.errors import MoorageError, RateLimited, Unreachable
+from moorage.fetch.answers import check, strong_etag
+from moorage.fetch.local import first_bytes, is_local
+from moorage.fetch.part import key_of
 from moorage.fit.shape import for_memory, suffices
-from moorage.gguf import GgufHeader, UnreadableGguf, read_gguf_prefix
-from moorage.http import CallScope, HttpClient, HttpDoor, origin
+from moorage.gguf import SHORTEST, GgufHeader, UnreadableGguf, read_gguf_prefix
+from moorage.http import CallScope, HttpDoor, origin
 from moorage.models import Credential, FilePart
 
 log = logging.getLogger("moorage.fit")
@@ -21,10 +24,8 @@ FIRST = 64 * 1024
 MOST = 512 * 1024
 KEPT = 500
 SECONDS = 5.0
-
-
-class _Unavailable(Exception):
-    """It cannot be read now, which says nothing about the file."""
+REST_SECONDS = 30.0  # for a source that is asked too often, where it does not say how long
+LONGEST_REST = 300.0
 
 
 class _Flight:
@@ -45,18 +46,26 @@ class Headers:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, GgufHeader | None] = OrderedDict()
         self._flights: dict[str, _Flight] = {}
+        self._resting: dict[str, float] = {}
 
     def known(self, part: FilePart) -> GgufHeader | None:
         """What was read already; asks nobody."""
+        try:
+            key = key_of(part)
+        except MoorageError:
+            return None
         with self._lock:
-            return self._kept.get(part.sha256 or part.url)
+            return self._kept.get(key)
 
     def read(self, part: FilePart, credential: Credential | None) -> GgufHeader | None:
         """What the header says of memory; None for a file without a readable one, and where it cannot be read now.
 
         Of a set of shards the first has it. The credential goes to its own origins only.
         """
-        key = part.sha256 or part.url
+        try:
+            key = key_of(part)
+        except MoorageError:
+            return None
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -70,7 +79,8 @@ class Headers:
         try:
             flight.header = self._fetched(part, credential)
             self._keep(key, flight.header)
-        except (MoorageError, _Unavailable) as error:
+        except MoorageError as error:
+            self._rest_after(error, part)
             log.debug("the header of %s cannot be read now: %s", part.name, error)
         finally:
             with self._lock:
@@ -78,69 +88,89 @@ class Headers:
             flight.done.set()
         return flight.header
 
+    def _fetched(self, part: FilePart, credential: Credential | None) -> GgufHeader | None:
+        if part.size < SHORTEST:
+            return None
+        try:
+            if is_local(part):
+                return for_memory(read_gguf_prefix(first_bytes(part, MOST), part.size))
+            if time.monotonic() < self._resting.get(origin(part.url), 0.0):
+                raise Unreachable("The source has asked us to wait.")
+            return for_memory(_Reading(self._door, part, credential, self._seconds).header())
+        except UnreadableGguf as error:
+            log.debug("%s is no readable GGUF file: %s", part.name, error)
+            return None
+
     def _keep(self, key: str, header: GgufHeader | None) -> None:
         with self._lock:
             self._kept[key] = header
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
 
-    def _fetched(self, part: FilePart, credential: Credential | None) -> GgufHeader | None:
-        key = credential.value if credential else None
-        origins = frozenset(origin(url) for url in credential.origins) if credential else frozenset()
-        reading = _Reading(self._door.client("download", scope=CallScope(self._seconds)), part, key, origins)
-        try:
-            return for_memory(reading.header())
-        except UnreadableGguf as error:
-            log.debug("%s is no readable GGUF file: %s", part.name, error)
-            return None
+    def _rest_after(self, error: MoorageError, part: FilePart) -> None:
+        """A source that is asked too often is left alone, so that downloads from it go on."""
+        if isinstance(error, RateLimited):
+            seconds = REST_SECONDS if error.retry_after is None else min(error.retry_after, LONGEST_REST)
+            with self._lock:
+                now = time.monotonic()
+                self._resting = {where: until for where, until in self._resting.items() if until > now}
+                self._resting[origin(part.url)] = now + seconds
 
 
 class _Reading:
-    """The start of one file, as far as it is needed."""
+    """The start of one file on a server, as far as it is needed."""
 
-    def __init__(self, http: HttpClient, part: FilePart, key: SecretStr | None, origins: frozenset[str]) -> None:
-        self._http = http
+    def __init__(self, door: HttpDoor, part: FilePart, credential: Credential | None, seconds: float) -> None:
+        self._http = door.client("download", scope=CallScope(seconds))
         self._part = part
-        self._key = key
-        self._origins = origins
+        self._seconds = seconds
+        self._key = credential.value if credential else None
+        self._origins = frozenset(origin(url) for url in credential.origins) if credential else frozenset()
+        self._most = min(MOST, part.size)
         self._data = bytearray()
         self._etag: str | None = None
+        self._header: GgufHeader | None = None
 
     def header(self) -> GgufHeader:
-        """The best that the first bytes give. Their number is tried out: where a header ends is not known before."""
-        most = min(MOST, self._part.size)
-        for end in (min(FIRST, most), most):
-            for _ in self._chunks(end):
-                if len(self._data) >= most:
-                    break
-            if len(self._data) < end:
-                raise _Unavailable("it ended early")
-            header = read_gguf_prefix(bytes(self._data), self._part.size)
-            if suffices(header):
-                break
-        return header
+        """The best that the first bytes give; how many are needed is not known before."""
+        self._request(min(FIRST, self._most))
+        if not self._is_enough():
+            self._request(self._most)
+        if not self._is_enough():
+            raise Unreachable(f"The start of {self._part.name} ended early.")
+        assert self._header is not None
+        return self._header
 
-    def _chunks(self, end: int) -> Iterator[None]:
-        """One request for what is missing up to `end`; a server that knows no ranges is read up to there as well."""
+    def _request(self, end: int) -> None:
+        """Get what is missing up to `end`. A server that knows no ranges is heard until there is enough."""
         start = len(self._data)
         headers = {"Range": f"bytes={start}-{end - 1}"}
-        with self._http.download(self._part.url, headers=headers, key_for=self._key_for, idle_timeout=SECONDS) as reply:
-            status, fields = reply.status, reply.headers
-            if status not in (200, 206):
-                raise _Unavailable(f"the source answered {status}")
-            if fields.get("content-type", "").lower().startswith("text/html"):
-                raise _Unavailable("a web page came in its place")
-            if fields.get("content-encoding", "identity").lower() not in ("", "identity"):
-                raise _Unavailable("it came packed")
-            if status == 206 and not fields.get("content-range", "").startswith(f"bytes {start}-"):
-                raise _Unavailable("another piece came")
-            if status == 200:
+        if start and self._etag:
+            headers["If-Range"] = self._etag
+        with self._http.download(
+            self._part.url, headers=headers, key_for=self._key_for, idle_timeout=self._seconds
+        ) as reply:
+            if not check(reply, self._part, start, self._etag, end):
                 self._data.clear()
+                limit = self._most
+            else:
+                limit = end
+            self._etag = strong_etag(reply.headers)
             for chunk in reply.raw():
-                self._data += chunk[: end - len(self._data)]
-                yield
-                if len(self._data) >= end:
+                self._data += chunk[: limit - len(self._data)]
+                if len(self._data) >= limit:
                     return
+                if len(self._data) >= end:
+                    if self._is_enough():
+                        return
+                    end *= 2  # however small the chunks are, it is looked through a few times only
+
+    def _is_enough(self) -> bool:
+        """Whether the bytes that are here say all, or are all that may be read."""
+        if len(self._data) < min(FIRST, self._most):
+            return False
+        self._header = read_gguf_prefix(bytes(self._data), self._part.size)
+        return suffices(self._header) or len(self._data) >= self._most
 
     def _key_for(self, where: str) -> SecretStr | None:
         return self._key if where in self._origins else None

@@ -31,10 +31,11 @@ UNKNOWN = Memory()
 
 @dataclass
 class _Asked:
-    """One target: what is known of it, and since when. `done` is set while no question is under way."""
+    """One target: what is known of it, and when it was asked. `done` is set while no question is under way."""
 
     done: threading.Event
     at: float
+    until: float  # when nobody waits any more for its first answer
     memory: Memory | None = None
 
 
@@ -65,14 +66,15 @@ class TargetMemory:
         with self._lock:
             asked = self._asked.get(target)
             if asked is None:
-                asked = self._asked[target] = _Asked(threading.Event(), self._clock())
+                until = time.monotonic() + self._patience
+                asked = self._asked[target] = _Asked(threading.Event(), self._clock(), until)
                 self._start(target, asked)
             elif asked.done.is_set() and self._clock() - asked.at > KEPT_SECONDS:
                 asked.done.clear()
                 asked.at = self._clock()
                 self._start(target, asked)
         if asked.memory is None:
-            asked.done.wait(self._patience)
+            asked.done.wait(max(0.0, asked.until - time.monotonic()))
         return asked.memory or UNKNOWN
 
     def forget(self, target: str) -> None:
