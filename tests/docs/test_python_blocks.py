@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from moorage import NotFound, SearchQuery
 from tests.conftest import MakeHost
 from tests.docs.markdown import ROOT, Block, blocks
 from tests.fakes.repo import Token
@@ -46,7 +47,7 @@ def test_it_is_quoted_exactly(block: Block) -> None:
 
 def test_the_pieces_of_the_page_are_the_file_that_it_tests(tmp_path: Path) -> None:
     """Whoever puts them one below the other has all of the example, and the page's test passes."""
-    pieces = [block.text for block in QUOTED if block.path.name == "plugins.md"]
+    pieces = [block.text for block in QUOTED if block.mark == "from examples/moorage-echo/moorage_echo.py"]
     (tmp_path / "moorage_echo.py").write_text("\n\n".join(pieces))
     rest = (ECHO / "moorage_echo.py").read_text()
     for piece in pieces:
@@ -65,6 +66,19 @@ def test_the_small_plugins_answer(block: Block, make_host: MakeHost) -> None:
     result = host.providers.test(type="echo", config={})
     assert result.ok, result
     assert result.reply
+
+
+def test_the_small_source_answers(make_host: MakeHost) -> None:
+    (block,) = [block for block in COMPLETE if "def search_models" in block.text]
+    host = make_host(plugins={"quay": plugin(block)}, only=True)
+    found = host.search.search(SearchQuery(text="PILOT"))
+    assert [(hit.source, hit.id) for hit in found.results] == [("quay", "harbour/Pilot")]
+    assert len(host.search.search(SearchQuery(author="harbour", sort="updated")).results) == 2
+    for fields in ({"author": "else"}, {"license": "mit"}, {"gated": False}, {"format": "gguf"}, {"min_parameters": 0}):
+        assert host.search.search(SearchQuery.model_validate(fields)).results == (), fields
+    assert host.search.describe("quay", "harbour/Skiff").revision == "2026-01-31"
+    with pytest.raises(NotFound):
+        host.search.describe("quay", "harbour/Tug")
 
 
 def test_the_plugin_for_a_real_service_answers(make_host: MakeHost) -> None:

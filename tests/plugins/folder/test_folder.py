@@ -476,8 +476,8 @@ def test_only_whole_paths_are_taken(make_host: MakeHost, plugin: Any, value: str
 
 
 def test_the_home_folder_may_be_written_short(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert example.FolderConfig(folder=" ~/models ").folder == "/home/ada/models"
+    monkeypatch.setenv("HOME", "/srv/ada")
+    assert example.FolderConfig(folder=" ~/models ").folder == "/srv/ada/models"
     with pytest.raises(ValueError, match="whole path"):
         example.FolderConfig(folder="~nobody-of-this-name/models")
 
