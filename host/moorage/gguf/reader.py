@@ -39,7 +39,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
     """The header of a file; UnreadableGguf when it has none, or one that promises what no honest file has."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        if size < SHORTEST:  # an empty file cannot even be mapped
+        if not size:  # it cannot even be mapped
             raise UnreadableGguf("it is too short")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return Reader(data, len(data)).header()
@@ -50,8 +50,6 @@ def read_gguf_prefix(data: bytes, size: int) -> GgufHeader:
 
     Texts and lists that reach beyond `data` end the reading; how long such a list is has been read by then.
     """
-    if min(size, len(data)) < SHORTEST:
-        raise UnreadableGguf("it is too short")
     return Reader(data, size).header()
 
 
@@ -69,6 +67,8 @@ class Reader:
         self._counts: dict[str, int] = {}
 
     def header(self) -> GgufHeader:
+        if min(self._here, self._size) < SHORTEST:
+            raise UnreadableGguf("it is too short")
         if self._take(4) != MAGIC:
             raise UnreadableGguf("it does not begin like one")
         version = self._u32()
