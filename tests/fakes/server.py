@@ -22,7 +22,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 @dataclass
 class Seen:
-    """One request as it arrived; `closed_at` (monotonic seconds) is set when the client left too early."""
+    """One request as it arrived; `closed_at` (monotonic seconds) is set when the client left too early.
+
+    `ended_at` is when its answer had been sent, or given up.
+    """
 
     method: str
     path: str
@@ -31,6 +34,7 @@ class Seen:
     body: bytes
     at: float = field(default_factory=time.monotonic)
     closed_at: float | None = None
+    ended_at: float | None = None
     target: str = ""  # as sent, still percent-encoded: `path` alone cannot tell `a%2Fb` from `a/b`
 
     @property
@@ -268,8 +272,11 @@ class FakeServer:
         for method, pattern, route in self._routes:
             match = pattern.fullmatch(seen.path)
             if match and method in (seen.method, "GET" if seen.method == "HEAD" else seen.method):
-                with contextlib.suppress(ClientGone):
-                    route(Exchange(handler, seen, match, self))
+                try:
+                    with contextlib.suppress(ClientGone):
+                        route(Exchange(handler, seen, match, self))
+                finally:
+                    seen.ended_at = time.monotonic()
                 if seen.closed_at:
                     handler.close_connection = True
                 return
