@@ -67,7 +67,7 @@ def test_a_change_of_the_file_is_a_newer_revision(
     host: Host, shore: Shore, example: Any, hashed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not hashed:
-        monkeypatch.setattr(example, "HASH_SECONDS", -1.0)
+        monkeypatch.setattr(example.FolderPlugin, "_sha256", lambda *_: None)
     first = ended(host, request(host))
     host.installs.on_update(first.id, WhenUpdated(on_update="install"))
     host.installs._updates.look()
@@ -84,7 +84,7 @@ def test_a_change_of_the_file_is_a_newer_revision(
 def test_an_install_without_a_hash_takes_the_file_of_now(
     host: Host, shore: Shore, example: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(example, "HASH_SECONDS", -1.0)
+    monkeypatch.setattr(example.FolderPlugin, "_sha256", lambda *_: None)
     done = ended(host, request(host))
     assert (done.state, done.hashes) == ("installed", (None,))
     host.local.remove("builtin", done.model_name or "")
