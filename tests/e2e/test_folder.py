@@ -83,6 +83,7 @@ def test_it_stands_beside_the_hub_everywhere(place: Place) -> None:
     ] == [REAL], "what a folder cannot say it does not match"
     commands = Commands(place.home, place.env)
     assert {hit["id"] for hit in commands.json("search", "smollm2")["results"]} == {MODEL, REAL}
+    assert commands.json("install", MODEL, "--source", "folder", "--plan")["ok"]
     page = place.api.page("/models?q=smollm2")
     assert MODEL in page
     assert REAL in page

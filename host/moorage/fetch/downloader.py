@@ -65,7 +65,7 @@ class Downloader:
         The credential goes to its own origins only. `owner` is the install that wants the files, for `remove_partial`.
         Raises DiskFull (before the first byte where room is lacking), Unreachable when trying again did not help,
         BadAnswer for a file that is not the one announced, NotGguf, and what the source answers: AuthFailed, Gated,
-        NotFound, RateLimited.
+        NotFound, RateLimited. A part with a `file:` URL is copied from this machine, see `local`.
         """
         self._shelf.prepare()
         self._make_room(parts)
