@@ -79,12 +79,7 @@ class Asked:
                 "it. Please log in.",
                 "GatedRepo",
             )
-        raise Refusal(
-            403,
-            f"Access to model {repo.id} is restricted and you are not in the authorized list. "
-            f"Visit https://huggingface.co/{repo.id} to ask for access.",
-            "GatedRepo",
-        )
+        raise Refusal(403, _not_granted(repo.id, self.viewer), "GatedRepo")
 
 
 class FakeHub(FaultyServer):
@@ -297,11 +292,21 @@ class FakeHub(FaultyServer):
         token = self._viewer(exchange)
         if token is None:
             raise Refusal(401, BAD_LOGIN)
-        access: dict[str, Any] = {"displayName": token.name, "role": token.role}
+        access: dict[str, Any] = {
+            "displayName": token.name,
+            "role": token.role,
+            "createdAt": "2026-01-02T03:04:05.678Z",
+        }
         if token.role == "fineGrained":
-            scoped = [{"entity": {"_id": "0" * 24, "type": "user", "name": token.name}, "permissions": []}]
             may = ["inference.serverless.write"] if token.may_infer else []
-            access["fineGrained"] = {"canReadGatedRepos": bool(token.granted), "global": may, "scoped": scoped}
+            scoped = token.scoped or [
+                {"entity": {"_id": "0" * 24, "type": "user", "name": token.name}, "permissions": may}
+            ]
+            access["fineGrained"] = {
+                "canReadGatedRepos": bool(token.granted),
+                "global": token.everywhere,
+                "scoped": scoped,
+            }
         answer = {
             "type": "user",
             "id": "6" * 24,
@@ -381,6 +386,17 @@ class FakeHub(FaultyServer):
             exchange.headers(200, {"Content-Length": str(blob.size), "Content-Type": "application/octet-stream"})
         else:
             exchange.redirect(307, self.cdn.sign("xet-bridge-us", blob))
+
+
+def _not_granted(id: str, viewer: Token) -> str:
+    if id in viewer.rejected:
+        return f"Your request to access model {id} has been rejected by the repo's authors."
+    if id in viewer.pending:
+        return f"Your request to access model {id} is awaiting a review from the repo authors."
+    return (
+        f"Access to model {id} is restricted and you are not in the authorized list. "
+        f"Visit https://huggingface.co/{id} to ask for access."
+    )
 
 
 def _bucket(path: str) -> str:

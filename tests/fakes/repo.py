@@ -231,11 +231,19 @@ class Repo:
 
 @dataclass
 class Token:
-    """An access token. `granted` names the private and gated repositories it may read beyond its owner's own."""
+    """An access token. `granted` names the private and gated repositories it may read beyond its owner's own.
+
+    `rejected` and `pending` name gated ones whose authors have refused access, or have not answered yet. `scoped` and
+    `everywhere` are what `whoami` says of a fine-grained token; by themselves they change nothing.
+    """
 
     name: str
-    role: Literal["read", "write", "fineGrained"] = "read"
+    role: Literal["read", "write", "god", "fineGrained"] = "read"
     granted: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
+    pending: set[str] = field(default_factory=set)
+    scoped: list[dict[str, Any]] = field(default_factory=list)
+    everywhere: list[str] = field(default_factory=list)
     revoked: bool = False
     is_pro: bool = False
     orgs: tuple[str, ...] = ()
