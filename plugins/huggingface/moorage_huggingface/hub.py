@@ -12,27 +12,48 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import SecretStr, ValidationError
 
-from moorage import BadAnswer, Gate, HttpResponse, InvalidConfig, NotFound, PluginContext, SearchQuery, Unreachable
+from moorage import (
+    Allowance,
+    AuthFailed,
+    BadAnswer,
+    Gate,
+    HttpResponse,
+    InvalidConfig,
+    NotFound,
+    PluginContext,
+    RemoteError,
+    SearchQuery,
+    Unreachable,
+)
+from moorage_huggingface import gates
 from moorage_huggingface.config import Settings
-from moorage_huggingface.problems import Refusal, hub_error
-from moorage_huggingface.query import DETAIL_FIELDS, search_params
-from moorage_huggingface.wire import HubModel, TreeEntry, Wire
+from moorage_huggingface.limits import Place
+from moorage_huggingface.mapping import worth_keeping
+from moorage_huggingface.memory import Memory
+from moorage_huggingface.problems import ADD_TOKEN, Refusal, hub_error
+from moorage_huggingface.query import DETAIL_FIELDS, GGUF_UP_TO, search_params
+from moorage_huggingface.wire import HubModel, TreeEntry, WhoAmI, Wire
 
 REFUSED_NOTICE = (
     "Hugging Face does not accept the saved token, so this was read without it. Renew it on the Plugins page."
 )
 OTHER_WAYS = "A proxy is set on the Settings page, a mirror of the Hub on the Plugins page; `make demo` needs neither."
 MAX_TREE_PAGES = 50
+GATE_SECONDS = 6.0
 _ID = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
 _NEXT = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
 W = TypeVar("W", bound=Wire)
 
 
 class Hub:
-    """One call's view of the Hub; `notice` is set when the token was refused on the way."""
+    """One call's view of the Hub; `notice` is set when the token was refused on the way.
 
-    def __init__(self, context: PluginContext) -> None:
-        self._context = context
+    `memory` is what earlier calls have read, and the limits that they met.
+    """
+
+    def __init__(self, context: PluginContext, memory: Memory) -> None:
+        self._http = context.http
+        self._memory = memory
         self._settings: Settings = context.config
         self.endpoint: str = self._settings.hub_endpoint
         self.notice: str | None = None
@@ -41,15 +62,27 @@ class Hub:
     def token(self) -> SecretStr | None:
         return None if self.notice else self._settings.token
 
+    @property
+    def allowance(self) -> Allowance | None:
+        """What the Hub still takes from whom it was asked by."""
+        return self._memory.limits.allowance(Place.of(self.endpoint, self.token, "api"))
+
     def search(self, query: SearchQuery) -> tuple[list[HubModel], str | None]:
         """One page, and the cursor of the next. A cursor is only ever a value: no address is taken from outside."""
         response = self._read("/api/models", search_params(query), "list of models")
-        return _entries(HubModel, response, "The Hub's list"), _next_cursor(response)
+        models = _entries(HubModel, response, "The Hub's list")
+        for model in models:
+            if query.limit <= GGUF_UP_TO or "gguf" not in model.tags:  # else what makes a detail is not all there
+                self._memory.list_model(self.endpoint, self.token, model)
+        return models, _next_cursor(response)
 
     def model(self, id: str, revision: str | None) -> HubModel:
         """What the Hub says of a model; its `id` is the present one, whatever name it was asked for by."""
         if not _ID.fullmatch(id):
             raise NotFound(f"{id[:100]} cannot be a model of the Hub.", hint="Write it as org/name.")
+        listed = self._memory.listed(self.endpoint, self.token, id, revision)
+        if listed is not None:
+            return listed
         model, complete = self._model(id, revision)
         if not complete and model.id != id and _ID.fullmatch(model.id):
             model, _ = self._model(model.id, revision)
@@ -64,8 +97,20 @@ class Hub:
         except ValidationError as error:
             raise BadAnswer(f"The Hub's answer on {id} could not be read: {_first(error)}") from None
 
-    def tree(self, id: str, revision: str) -> list[TreeEntry]:
-        """All files at a commit, over all pages."""
+    def tree(self, id: str, revision: str) -> tuple[TreeEntry, ...]:
+        """The files at a commit that are worth keeping, over all pages.
+
+        A commit does not change, so it is read once. Ask for it only where `model` was read with the present token:
+        what is kept may be somebody's own.
+        """
+        kept = self._memory.tree(self.endpoint, id, revision)
+        if kept is not None:
+            return kept
+        found = worth_keeping(self._whole_tree(id, revision))
+        self._memory.keep_tree(self.endpoint, id, revision, found)
+        return found
+
+    def _whole_tree(self, id: str, revision: str) -> list[TreeEntry]:
         path = f"/api/models/{id}/tree/{quote(revision, safe='')}"
         entries: list[TreeEntry] = []
         cursor: str | None = None
@@ -77,29 +122,49 @@ class Hub:
                 break
         return entries
 
-    def gate(self, model: HubModel, files: Sequence[str]) -> Gate:
-        """Whether its files may be had. Metadata of gated models is public, so only asking for a file tells."""
+    def gate(self, model: HubModel, files: Sequence[TreeEntry]) -> tuple[Gate, RemoteError | None]:
+        """Whether its files may be had, and why that cannot be said just now.
+
+        Metadata of gated models is public, so only asking for a file tells.
+        """
         if model.gated is False:
-            return Gate(state="open")
-        url = f"{self.endpoint}/{model.id}"
+            return Gate(state="open"), None
+        url = gates.page(model.id)
         if self.token is None:
-            return Gate(state="sign-in", url=url)
+            return Gate(state="sign-in", url=url), None
         if not files:
-            return Gate(state="unknown", url=url)
-        file = next((path for path in files if path.lower().endswith(".gguf")), files[0])
+            return Gate(state="unknown", url=url), None
+        file = next((entry.path for entry in files if entry.path.lower().endswith(".gguf")), files[0].path)
+        path = self._file(model.id, model.sha or "main", file)
         try:
-            answer = self._get(self._file(model.id, model.sha or "main", file), (), self.token, method="HEAD")
+            answer = self._get(path, (), self.token, method="HEAD", timeout=GATE_SECONDS)
         except InvalidConfig:  # sent on to another origin, where the bytes are: this account may have them
-            return Gate(state="open", url=url)
-        except (Unreachable, BadAnswer):
-            return Gate(state="unknown", url=url)
+            return Gate(state="open", url=url), None
+        except RemoteError as error:
+            return Gate(state="unknown", url=url), error
         if answer.status < 400:
-            return Gate(state="open", url=url)
-        if answer.status == 403:
-            said = answer.headers.get("x-error-message", "").lower()
-            refused = "rejected" in said or "has been refused" in said
-            return Gate(state="refused" if refused else "accept-licence", url=url)
-        return Gate(state="sign-in" if answer.status == 401 else "unknown", url=url)
+            return Gate(state="open", url=url), None
+        refusal = Refusal(answer.status, answer.headers, answer.content, self.token)
+        if answer.status in (401, 403):
+            return gates.closed(answer.status, refusal.said, gates.page(model.id, self.endpoint, refusal.said)), None
+        return Gate(state="unknown", url=url), hub_error(refusal, model.id, self.endpoint)
+
+    def who(self) -> WhoAmI | None:
+        """Whose the token is; None without one. AuthFailed where it is not accepted."""
+        key = self.token
+        if key is None:
+            return None
+        response = self._get("/api/whoami-v2", (), key)
+        if response.status == 401:
+            raise AuthFailed(
+                "Hugging Face does not accept the saved token.", hint=f"It may be mistyped or revoked. {ADD_TOKEN}"
+            )
+        if response.status >= 400:
+            raise hub_error(Refusal(response.status, response.headers, response.content, key), "account", self.endpoint)
+        try:
+            return WhoAmI.model_validate(response.json())
+        except ValidationError as error:
+            raise BadAnswer(f"The Hub's answer on the token could not be read: {_first(error)}") from None
 
     def file_url(self, id: str, revision: str, file: str) -> str:
         return self.endpoint + self._file(id, revision, file)
@@ -117,16 +182,29 @@ class Hub:
             if again.status != 401:
                 self.notice, response, key = REFUSED_NOTICE, again, None
         if response.status >= 400:
-            raise hub_error(Refusal(response.status, response.headers, response.content, key), what)
+            raise hub_error(Refusal(response.status, response.headers, response.content, key), what, self.endpoint)
         return response
 
     def _get(
-        self, path: str, params: Sequence[tuple[str, str]], key: SecretStr | None, method: str = "GET"
+        self,
+        path: str,
+        params: Sequence[tuple[str, str]],
+        key: SecretStr | None,
+        *,
+        method: str = "GET",
+        timeout: float | None = None,
     ) -> HttpResponse:
+        """The answer, whatever it is; RateLimited without a request while the Hub would take none."""
+        place = Place.of(self.endpoint, key, "api" if path.startswith("/api/") else "resolvers")
+        self._memory.limits.check(place)
         try:
-            return self._context.http.request(method, self.endpoint + path, params=params, key=key)
+            answer = self._http.request(method, self.endpoint + path, params=params, key=key, timeout=timeout)
         except Unreachable as error:
             raise Unreachable(str(error), hint=f"{error.hint or ''} {OTHER_WAYS}".strip()) from error
+        self._memory.limits.note(place, answer.status, answer.headers)
+        if answer.status == 429:
+            self._memory.limits.check(place)
+        return answer
 
 
 def _entries(kind: type[W], response: HttpResponse, what: str) -> list[W]:

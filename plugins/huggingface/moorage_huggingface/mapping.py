@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import SecretStr
@@ -16,8 +15,12 @@ SOURCE = "huggingface"
 PULL_FIRST = ("Q4_K_M", "Q8_0")
 
 
-def hit(model: HubModel, hub: str) -> ModelHit:
-    return ModelHit.model_validate(_hit_fields(model, hub))
+def hit(model: HubModel, hub: str, router: RouterModel | None = None) -> ModelHit:
+    """One result; `router` adds prices where they are known already."""
+    fields = _hit_fields(model, hub)
+    if model.inference_provider_mapping is not None or router is not None:
+        fields["served_by"] = served_by(model, router)
+    return ModelHit.model_validate(fields)
 
 
 def _hit_fields(model: HubModel, hub: str) -> dict[str, object]:
@@ -36,6 +39,8 @@ def _hit_fields(model: HubModel, hub: str) -> dict[str, object]:
         "context_length": gguf.context_length if gguf else None,
         "task": model.pipeline_tag,
         "updated_at": model.last_modified,
+        "created_at": model.created_at,
+        "revision": model.sha,
         "url": f"{hub}/{model.id}",
     }
 
@@ -52,8 +57,9 @@ def detail(
     hub: str,
     gate: Gate,
     served: tuple[ServedBy, ...],
-    notice: str | None,
     token: SecretStr | None,
+    notice: str | None = None,
+    partial: bool = False,
 ) -> ModelDetail:
     """Everything about one model; `token` is bound to the Hub's origin."""
     return ModelDetail.model_validate(
@@ -66,21 +72,17 @@ def detail(
             "served_by": served,
             "ollama_name": ollama_name(model.id, files),
             "architecture": model.gguf.architecture if model.gguf else None,
-            "calls_tools": _calls_tools(model.gguf.chat_template if model.gguf else None),
+            "calls_tools": model.gguf.calls_tools if model.gguf else None,
+            "partial": partial,
             "notice": notice,
             "credential": Credential(value=token, origins=(hub,)) if token is not None else None,
         }
     )
 
 
-def _calls_tools(template: str | None) -> bool | None:
-    """A template that knows tools reads the variable of that name, as transformers and llama.cpp fill it."""
-    return re.search(r"\btools\b", template) is not None if template else None
-
-
 def model_files(tree: Sequence[TreeEntry], url_of: Callable[[str], str]) -> tuple[ModelFile, ...]:
     """The GGUF files, shards as one, and what belongs to them: models first, then by bits and size."""
-    entries = {entry.path: entry for entry in tree if entry.type == "file" and _belongs(entry.path)}
+    entries = {entry.path: entry for entry in tree if _belongs(entry)}
     files = []
     for paths in group_shards(sorted(entries)):
         parts = tuple(_part(entries[path], url_of) for path in paths)
@@ -98,9 +100,16 @@ def model_files(tree: Sequence[TreeEntry], url_of: Callable[[str], str]) -> tupl
     return tuple(sorted(files, key=_order))
 
 
-def _belongs(path: str) -> bool:
-    name = path.rpartition("/")[2].lower()
-    return name.endswith(".gguf") or "imatrix" in name
+def worth_keeping(tree: Sequence[TreeEntry]) -> tuple[TreeEntry, ...]:
+    """What a detail is made of; where no file belongs into it, one that shows whether files may be had."""
+    found = [entry for entry in tree if _belongs(entry)]
+    # Small files such as README.md may be open where the weights are not.
+    return tuple(found or sorted((e for e in tree if e.type == "file"), key=lambda e: e.lfs is None)[:1])
+
+
+def _belongs(entry: TreeEntry) -> bool:
+    name = entry.path.rpartition("/")[2].lower()
+    return entry.type == "file" and (name.endswith(".gguf") or "imatrix" in name)
 
 
 def _order(file: ModelFile) -> tuple[int, int, int, str]:
@@ -133,7 +142,8 @@ def ollama_name(id: str, files: Sequence[ModelFile]) -> str | None:
 def served_by(model: HubModel, router: RouterModel | None) -> tuple[ServedBy, ...]:
     """The Hub's mapping joined with what the router knows of prices and abilities."""
     known = {entry.provider: entry for entry in router.providers} if router else {}
-    mapped = {entry.provider: entry.status for entry in model.inference_provider_mapping if entry.provider}
+    mapping = model.inference_provider_mapping or ()
+    mapped = {entry.provider: entry.status for entry in mapping if entry.provider}
     found = []
     for provider in sorted({*mapped, *known}):
         entry = known.get(provider)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from moorage import (
     Capabilities,
     CompletionEvent,
     CompletionRequest,
+    KeyCheck,
     ModelDetail,
     ModelRef,
     PluginContext,
@@ -20,66 +22,64 @@ from moorage import (
 )
 from moorage_huggingface import mapping
 from moorage_huggingface.config import ROUTER, HuggingFaceProvider, Options, Settings
+from moorage_huggingface.describe import describe
 from moorage_huggingface.hub import Hub
+from moorage_huggingface.keys import key_check
+from moorage_huggingface.memory import Memory
 from moorage_huggingface.router import Router
 
-TITLE = "Hugging Face"
 
+class HuggingFacePlugin:
+    """One per host: it remembers what was read, and how much the Hub still takes. `monotonic` in seconds."""
 
-@hookimpl
-def register_config() -> type[Settings]:
-    return Settings
+    TITLE = "Hugging Face"
 
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._memory = Memory(monotonic)
 
-@hookimpl
-def register_provider() -> list[ProviderSpec]:
-    return [
-        ProviderSpec(
-            type="huggingface",
-            label="Hugging Face",
-            description="Any model that an inference provider serves, or an endpoint of your own.",
-            config=HuggingFaceProvider,
-            options=Options,
-            capabilities=Capabilities(chat=True, tools=True),
-            search_source="huggingface",
-            default_endpoint=ROUTER,
+    @hookimpl
+    def register_config(self) -> type[Settings]:
+        return Settings
+
+    @hookimpl
+    def register_provider(self) -> list[ProviderSpec]:
+        return [
+            ProviderSpec(
+                type="huggingface",
+                label="Hugging Face",
+                description="Any model that an inference provider serves, or an endpoint of your own.",
+                config=HuggingFaceProvider,
+                options=Options,
+                capabilities=Capabilities(chat=True, tools=True),
+                search_source="huggingface",
+                default_endpoint=ROUTER,
+            )
+        ]
+
+    @hookimpl
+    def search_models(self, query: SearchQuery, context: PluginContext) -> SearchPage:
+        hub = Hub(context, self._memory)
+        models, cursor = hub.search(query)
+        # Prices only where they are known: a search never waits for the router.
+        served = self._memory.router.known(Router(None, context, self._memory.limits))
+        results = tuple(
+            mapping.hit(model, hub.endpoint, served.get(model.id)) for model in models if not model.disabled
         )
-    ]
+        return SearchPage(results=results, cursor=cursor, notice=hub.notice, allowance=hub.allowance)
 
+    @hookimpl
+    def describe_model(self, ref: ModelRef, context: PluginContext) -> ModelDetail:
+        return describe(ref, context, self._memory)
 
-@hookimpl
-def search_models(query: SearchQuery, context: PluginContext) -> SearchPage:
-    hub = Hub(context)
-    models, cursor = hub.search(query)
-    results = tuple(mapping.hit(model, hub.endpoint) for model in models)
-    return SearchPage(results=results, cursor=cursor, notice=hub.notice)
+    @hookimpl
+    def check_key(self, context: PluginContext) -> KeyCheck | None:
+        who = Hub(context, self._memory).who()
+        return None if who is None else key_check(who)
 
+    @hookimpl
+    def list_models(self, provider: Provider, context: PluginContext) -> list[ProviderModel]:
+        return [mapping.provider_model(model) for model in Router(provider, context, self._memory.limits).models()]
 
-@hookimpl
-def describe_model(ref: ModelRef, context: PluginContext) -> ModelDetail:
-    hub = Hub(context)
-    model = hub.model(ref.id, ref.revision)
-    revision = model.sha or ref.revision or "main"
-    tree = hub.tree(model.id, revision)
-    files = mapping.model_files(tree, lambda path: hub.file_url(model.id, revision, path))
-    served = Router(None, context).model(model.id) if model.inference_provider_mapping else None
-    return mapping.detail(
-        model,
-        revision=revision,
-        files=files,
-        hub=hub.endpoint,
-        gate=hub.gate(model, [entry.path for entry in tree if entry.type == "file"]),
-        served=mapping.served_by(model, served),
-        notice=hub.notice,
-        token=hub.token,
-    )
-
-
-@hookimpl
-def list_models(provider: Provider, context: PluginContext) -> list[ProviderModel]:
-    return [mapping.provider_model(model) for model in Router(provider, context).models()]
-
-
-@hookimpl
-def complete(request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
-    yield from Router(request.provider, context).complete(request)
+    @hookimpl
+    def complete(self, request: CompletionRequest, context: PluginContext) -> Iterator[CompletionEvent]:
+        yield from Router(request.provider, context, self._memory.limits).complete(request)

@@ -5,11 +5,10 @@ Source: huggingface_hub `hf_raise_for_status`; https://huggingface.co/docs/hub/r
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -19,21 +18,29 @@ from moorage import (
     AuthFailed,
     BadAnswer,
     CreditsGone,
+    Gate,
     Gated,
     InvalidConfig,
     MoorageError,
     NotFound,
     RateLimited,
+    RemoteError,
     Unreachable,
     Unsupported,
 )
+from moorage_huggingface import gates
+from moorage_huggingface.config import HUB
+from moorage_huggingface.rates import Rate, retry_after, used_up
 
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 BILLING_PAGE = "https://huggingface.co/settings/billing"
 ADD_TOKEN = f"Add a token on the Plugins page or set HF_TOKEN; tokens are made at {TOKENS_PAGE}."
+MORE_WITH_TOKEN = (
+    "Without a token Hugging Face takes 500 requests in 5 minutes from one address, with that of a free account 1000: "
+    f"make one at {TOKENS_PAGE}, and enter it on the Plugins page or set HF_TOKEN."
+)
 PERMISSION = f"It needs the permission “Make calls to Inference Providers”: {TOKENS_PAGE}"
 LONGEST = 300
-_RATE = re.compile(r'"[^"]*"\s*;\s*r=(\d+)\s*;\s*t=(\d+)')
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{4,}|(?<=Bearer )\S+")
 
 
@@ -70,18 +77,8 @@ class Refusal:
     @property
     def wait(self) -> float | None:
         """The seconds that a 429 names: the window's rest when it is used up, else `Retry-After`."""
-        rate = _RATE.search(self.headers.get("ratelimit", ""))
-        if rate is not None and rate[1] == "0":
-            return float(rate[2])
-        after = self.headers.get("retry-after", "").strip()
-        if after.replace(".", "", 1).isdecimal():
-            return float(after)
-        try:
-            until = parsedate_to_datetime(after)
-        except ValueError:
-            return None
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+        empty = used_up(self.headers)
+        return empty.resets_in if empty is not None else retry_after(self.headers)
 
     def _short(self, text: str) -> str:
         text = " ".join(text.split())
@@ -118,23 +115,33 @@ def _with(sentence: str, said: str) -> str:
     return f"{sentence}: {said}" if said else f"{sentence}."
 
 
-def limited(refusal: Refusal, who: str = "Hugging Face") -> RateLimited:
-    seconds = refusal.wait
-    when = f" It takes requests again in {seconds:.0f} s." if seconds is not None else ""
-    hint = None if refusal.key is not None else f"With a token the limits are higher. {ADD_TOKEN}"
-    return RateLimited(f"{who} asks us to slow down.{when}", retry_after=seconds, hint=hint)
+def limited(
+    seconds: float | None, *, signed_in: bool, who: str = "Hugging Face", spent: Rate | None = None
+) -> RateLimited:
+    """`spent` is the window whose requests are used up, where that is the reason."""
+    reason = f"{who} asks us to slow down."
+    if spent is not None:
+        many = f"{spent.limit} requests" if spent.limit else "requests"
+        window = f" in {spent.window / 60:g} minutes" if spent.window else ""
+        reason = f"{who} asks us to slow down: its limit of {many}{window} is used up."
+    when = f" It takes requests again in {_time(seconds)}." if seconds is not None else ""
+    return RateLimited(reason + when, retry_after=seconds, hint=None if signed_in else MORE_WITH_TOKEN)
 
 
-def hub_error(refusal: Refusal, what: str) -> MoorageError:
+def _time(seconds: float) -> str:
+    return f"{math.ceil(seconds)} s" if seconds <= 120 else f"{math.ceil(seconds / 60)} minutes"
+
+
+def hub_error(refusal: Refusal, what: str, endpoint: str = HUB) -> RemoteError:
     """The error for an answer of the Hub; `what` is the model or list that was asked for."""
     status, said, signed_in = refusal.status, refusal.said, refusal.key is not None
     if status == 429:
-        return limited(refusal)
+        return limited(refusal.wait, signed_in=signed_in)
     if status >= 500 or status == 408:
         return Unreachable(_with(f"The Hub has a problem (status {status})", said), hint="Try again in a moment.")
     match refusal.headers.get("x-error-code", ""):
         case "GatedRepo":
-            return gated_error(status, what)
+            return gated_error(gates.closed(status, said, gates.page(what, endpoint, said)), what)
         case "RevisionNotFound":
             return NotFound(f"{what} has no such revision.", hint="It may have been removed; take the newest one.")
         case "EntryNotFound":
@@ -159,14 +166,19 @@ def hub_error(refusal: Refusal, what: str) -> MoorageError:
     return BadAnswer(_with(f"The Hub refused the request (status {status})", said))
 
 
-def gated_error(status: int, model: str) -> Gated:
-    page = f"https://huggingface.co/{model}"
-    if status == 401:
-        return Gated(f"{model} is gated: sign in with a token first.", url=page, hint=ADD_TOKEN)
+def gated_error(gate: Gate, model: str) -> Gated:
+    if gate.state == "sign-in":
+        return Gated(f"{model} is gated: sign in with a token first.", url=gate.url, hint=ADD_TOKEN)
+    if gate.state == "refused":
+        return Gated(
+            f"{model} is gated, and its author has refused your account access.",
+            url=gate.url,
+            hint=f"Choose another model, or ask its author: {gate.url}",
+        )
     return Gated(
         f"{model} is gated, and your account has no access yet: its licence is not accepted, or access is not granted.",
-        url=page,
-        hint=f"Accept the licence or ask for access on {page}, then try again.",
+        url=gate.url,
+        hint=f"Accept the licence or ask for access on {gate.url}, then try again.",
     )
 
 
@@ -196,7 +208,7 @@ def router_error(refusal: Refusal, *, model: str, own: bool) -> MoorageError:
         hint = "Check the token and what it may do there." if own else PERMISSION
         return AuthFailed(_with(f"{service} refuses this token", said), hint=hint)
     if status == 429 or kind == "rate_limit_exceeded":
-        return limited(refusal, service)
+        return limited(refusal.wait, signed_in=refusal.key is not None, who=service)
     if status == 404 or kind == "model_not_found":
         hint = "Check the model's name and the endpoint's address." if own else "Check the model's name."
         return NotFound(_with(f"{service} has no model {model}", said), hint=hint)

@@ -14,8 +14,12 @@ SORT = {
     "created": "createdAt",
     "updated": "lastModified",
 }
-LIST_FIELDS = ("author", "downloads", "likes", "gated", "tags", "pipeline_tag", "lastModified", "safetensors")
-DETAIL_FIELDS = (*LIST_FIELDS, "sha", "private", "disabled", "gguf", "inferenceProviderMapping")
+LIST_FIELDS = (
+    *("author", "downloads", "likes", "gated", "private", "disabled", "tags", "pipeline_tag", "lastModified"),
+    *("createdAt", "sha", "safetensors", "inferenceProviderMapping"),
+)
+DETAIL_FIELDS = (*LIST_FIELDS, "gguf")
+EVERY_PROVIDER = "all"
 # `gguf` says parameters and context length, but brings a chat template of many kB along: for short pages only.
 GGUF_UP_TO = 30
 
@@ -32,15 +36,23 @@ def search_params(query: SearchQuery) -> list[tuple[str, str]]:
         "pipeline_tag": query.task,
         "author": query.author,
         "gated": None if query.gated is None else str(query.gated).lower(),
-        "inference_provider": query.served_by,
+        "inference_provider": EVERY_PROVIDER if query.served_by == "any" else query.served_by,
         "num_parameters": _parameter_range(query.min_parameters, query.max_parameters),
         "cursor": query.cursor,
     }
     params += [(key, value) for key, value in single.items() if value]
-    fields = (*LIST_FIELDS, "gguf") if query.limit <= GGUF_UP_TO else LIST_FIELDS
+    fields = DETAIL_FIELDS if query.limit <= GGUF_UP_TO else LIST_FIELDS
     return params + [("expand[]", field) for field in fields]
 
 
 def _parameter_range(low: int | None, high: int | None) -> str | None:
-    parts = [f"{name}:{value}" for name, value in (("min", low), ("max", high)) if value is not None]
+    parts = [f"{name}:{_count(value)}" for name, value in (("min", low), ("max", high)) if value is not None]
     return ",".join(parts) or None
+
+
+def _count(value: int) -> str:
+    """As the Hub's own pages write it: `7B`, `350M`; exact where it is no whole number of those."""
+    for unit, letter in ((10**9, "B"), (10**6, "M")):
+        if value and value % unit == 0:
+            return f"{value // unit}{letter}"
+    return str(value)

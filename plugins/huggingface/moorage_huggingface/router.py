@@ -5,6 +5,7 @@ Source: https://huggingface.co/docs/inference-providers
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from moorage import (
     HttpResponse,
     HttpStream,
     MoorageError,
+    NotFound,
     PluginContext,
     Provider,
     ServerSentEvent,
@@ -26,18 +28,22 @@ from moorage import (
     read_chat_completion,
 )
 from moorage_huggingface.config import HuggingFaceProvider, Options, Settings, base_url, origin
+from moorage_huggingface.limits import Limits, Place, holder
 from moorage_huggingface.problems import Refusal, no_key, router_error, status_in
 from moorage_huggingface.wire import RouterModel
 
-KNOWN_SECONDS = 5.0
 NO_LIST = (404, 405, 501)  # an endpoint that serves its one model and lists none
 
 
 class Router:
-    """One provider's endpoint: where it is, and which key goes there. Without a provider, the router itself."""
+    """One provider's endpoint: where it is, and which key goes there. Without a provider, the router itself.
 
-    def __init__(self, provider: Provider | None, context: PluginContext) -> None:
+    `limits` are obeyed by the calls that read what is served.
+    """
+
+    def __init__(self, provider: Provider | None, context: PluginContext, limits: Limits) -> None:
         self._http = context.http
+        self._limits = limits
         self._settings: Settings = context.config
         self._config: HuggingFaceProvider | None = provider.config if provider else None
         endpoint = self._config.endpoint if self._config else None
@@ -66,16 +72,30 @@ class Router:
                 raise self._error(response.status, response.headers, response.read(), request.model)
             yield from read_chat_completion(_events(response), failure)
 
+    @property
+    def where(self) -> tuple[str, str]:
+        """What an answer depends on: the address, and who asks."""
+        return self.base, holder(self.key)
+
     def models(self) -> list[RouterModel]:
         """What it serves now; an endpoint that has no such list serves its one model."""
-        response = self._public(f"{self.base}/models", None)
-        if response.status in NO_LIST and self.own and self._config is not None:
+        found = self.list(None)
+        if found is None and self.own and self._config is not None:
             return [RouterModel(id=self._config.model)]
+        if found is None:
+            raise NotFound("This router has no list of models.", hint="Check the router's address.")
+        return found
+
+    def list(self, timeout: float | None) -> builtins.list[RouterModel] | None:
+        """What it serves; None where it has no list. BadAnswer for one that cannot be read."""
+        response = self._public(f"{self.base}/models", timeout)
+        if response.status in NO_LIST:
+            return None
         if response.status >= 400:
             raise self._error(response.status, response.headers, response.content, "list")
         value = response.json()
         items = value.get("data") if isinstance(value, dict) else value
-        if not isinstance(items, list):
+        if not isinstance(items, builtins.list):
             raise BadAnswer("The list of models could not be read.", hint="Check the endpoint's address.")
         found = []
         for item in items:
@@ -85,22 +105,33 @@ class Router:
                 continue  # one odd entry hides nothing else
         return found
 
-    def model(self, id: str) -> RouterModel | None:
-        """What the router knows of one model; None where it does not, or does not answer soon."""
-        try:
-            response = self._public(f"{self.base}/models/{quote(id, safe='/')}", KNOWN_SECONDS)
-            if response.status >= 400:
-                return None
-            value = response.json()
-            return RouterModel.model_validate(value.get("data", value) if isinstance(value, dict) else value)
-        except (MoorageError, ValidationError):
+    def model(self, id: str, timeout: float | None) -> RouterModel | None:
+        """What the router knows of one model; None where it does not know it."""
+        response = self._public(f"{self.base}/models/{quote(id, safe='/')}", timeout)
+        if response.status == 404:
             return None
+        if response.status >= 400:
+            raise self._error(response.status, response.headers, response.content, id)
+        value = response.json()
+        try:
+            return RouterModel.model_validate(value.get("data", value) if isinstance(value, dict) else value)
+        except ValidationError:
+            raise BadAnswer(f"What the router says of {id} could not be read.") from None
 
     def _public(self, url: str, timeout: float | None) -> HttpResponse:
         """Lists of the router are for everyone, so a token that is not accepted need not hide them."""
-        response = self._http.request("GET", url, key=self.key, timeout=timeout)
+        response = self._get(url, self.key, timeout)
         if response.status == 401 and self.key is not None and not self.own:
-            response = self._http.request("GET", url, timeout=timeout)
+            response = self._get(url, None, timeout)
+        return response
+
+    def _get(self, url: str, key: SecretStr | None, timeout: float | None) -> HttpResponse:
+        place, who = Place.of(url, key, "router"), "The endpoint" if self.own else "The router"
+        self._limits.check(place, who)
+        response = self._http.request("GET", url, key=key, timeout=timeout)
+        self._limits.note(place, response.status, response.headers)
+        if response.status == 429:
+            self._limits.check(place, who)
         return response
 
     def _error(self, status: int, headers: Any, body: bytes, model: str) -> MoorageError:

@@ -5,10 +5,13 @@ Source: https://huggingface.co/docs/hub/api and https://huggingface.co/docs/infe
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_TOOLS = re.compile(r"\btools\b")
 
 
 class Wire(BaseModel):
@@ -20,17 +23,23 @@ class Safetensors(Wire):
 
 
 class Gguf(Wire):
-    """`total` is the number of parameters, not of bytes."""
+    """`total` is the number of parameters, not of bytes.
+
+    A chat template may have tens of kB: only whether it has a place for tools is kept.
+    """
 
     total: int | None = None
     architecture: str | None = None
     context_length: int | None = None
-    chat_template: str | None = None
+    calls_tools: bool | None = Field(default=None, alias="chat_template")
 
-    @field_validator("chat_template", mode="before")
+    @field_validator("calls_tools", mode="before")
     @classmethod
-    def _text(cls, value: Any) -> Any:
-        return value if isinstance(value, str) else None
+    def _has_tools(cls, value: Any) -> bool | None:
+        """A template that knows tools reads the variable of that name, as transformers and llama.cpp fill it."""
+        if not isinstance(value, str) or not value:
+            return None
+        return "tools" in value and _TOOLS.search(value) is not None
 
 
 class MappedProvider(Wire):
@@ -53,9 +62,10 @@ class HubModel(Wire):
     private: bool = False
     disabled: bool = False
     last_modified: datetime | None = Field(default=None, alias="lastModified")
+    created_at: datetime | None = Field(default=None, alias="createdAt")
     safetensors: Safetensors | None = None
     gguf: Gguf | None = None
-    inference_provider_mapping: list[MappedProvider] = Field(default=[], alias="inferenceProviderMapping")
+    inference_provider_mapping: list[MappedProvider] | None = Field(default=None, alias="inferenceProviderMapping")
 
     @field_validator("inference_provider_mapping", mode="before")
     @classmethod
@@ -63,7 +73,12 @@ class HubModel(Wire):
         """An object by provider on the detail endpoint, an array on the list."""
         if isinstance(value, dict):
             return [{"provider": name, **entry} for name, entry in value.items() if isinstance(entry, dict)]
-        return value or []
+        return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else None
+
+    @field_validator("private", "disabled", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: Any) -> bool:
+        return bool(value)
 
     @field_validator("gated", mode="before")
     @classmethod
@@ -122,3 +137,40 @@ class RouterModel(Wire):
     @classmethod
     def _list(cls, value: Any) -> Any:
         return value if isinstance(value, list) else []
+
+
+class Entity(Wire):
+    type: str | None = None
+    name: str | None = None
+
+
+class Scope(Wire):
+    """What a fine-grained token may do with one account, organisation or repository."""
+
+    entity: Entity = Entity()
+    permissions: list[str] = []
+
+
+class FineGrained(Wire):
+    can_read_gated: bool | None = Field(default=None, alias="canReadGatedRepos")
+    everywhere: list[str] = Field(default=[], alias="global")
+    scoped: list[Scope] = []
+
+
+class AccessToken(Wire):
+    """`role` is `read`, `write`, `god` or `fineGrained`."""
+
+    role: str | None = None
+    fine_grained: FineGrained | None = Field(default=None, alias="fineGrained")
+
+
+class Auth(Wire):
+    type: str | None = None
+    access_token: AccessToken | None = Field(default=None, alias="accessToken")
+
+
+class WhoAmI(Wire):
+    """`GET /api/whoami-v2`."""
+
+    name: str
+    auth: Auth = Auth()

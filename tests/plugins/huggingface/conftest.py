@@ -13,19 +13,42 @@ import pytest
 from moorage import FilePart, PluginContext, Provider
 from moorage.http import CallScope, HttpDoor
 from moorage_huggingface.config import HuggingFaceProvider, Settings
+from moorage_huggingface.plugin import HuggingFacePlugin
 from tests.fakes.hub import FakeHub
 from tests.fakes.repo import Repo, SparseFile, Token
 from tests.fakes.router import FakeRouter
 from tests.fakes.router_models import RouterModel
 
 MakeContext = Callable[..., PluginContext]
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 WEIGHTS = SparseFile(2_000_000, seed=1, head=b"GGUF")
 PROJECTOR = SparseFile(100_000, seed=2, head=b"GGUF")
 
 
 @pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    hub = FakeHub()
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def plugin(clock: Clock) -> HuggingFacePlugin:
+    return HuggingFacePlugin(clock)
+
+
+@pytest.fixture
+def hub(clock: Clock) -> Iterator[FakeHub]:
+    hub = FakeHub(clock=clock)
     hub.tokens = {
         "hf_good": Token("ada", granted={"acme/gated-granted"}),
         "hf_revoked": Token("ada", revoked=True),

@@ -21,7 +21,7 @@ from moorage import (
     read_chat_completion,
 )
 from moorage.http.sse import events
-from moorage_huggingface.plugin import complete
+from moorage_huggingface.plugin import HuggingFacePlugin
 from tests.fakes.router import FakeRouter
 from tests.plugins.huggingface.recordings import in_pieces
 
@@ -77,7 +77,7 @@ def request(to: Provider, text: str = "hello there", **more: Any) -> CompletionR
 
 
 def said(to: Provider, context: PluginContext, text: str = "hello there", **more: Any) -> Heard:
-    return Heard.of(complete(request(to, text, **more), context))
+    return Heard.of(HuggingFacePlugin().complete(request(to, text, **more), context))
 
 
 def sent(router: FakeRouter) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from moorage import (
 )
 from moorage.http import CallScope
 from moorage_huggingface.config import Options
-from moorage_huggingface.plugin import complete, list_models
+from moorage_huggingface.plugin import HuggingFacePlugin
 from tests.fakes.router import FakeRouter
 from tests.fakes.router_models import Manner, RouterModel
 from tests.plugins.huggingface.conftest import MakeContext, provider
@@ -103,7 +103,7 @@ def test_a_stream_without_its_end_has_no_finish(context: MakeContext, router: Fa
 
 def test_an_error_after_200_says_what_the_service_said(context: MakeContext, router: FakeRouter) -> None:
     router.manner = Manner(end="error", end_after=2)
-    stream = complete(request(provider()), context(token="hf_good"))
+    stream = HuggingFacePlugin().complete(request(provider()), context(token="hf_good"))
     assert isinstance(next(stream), TextDelta)
     with pytest.raises(Unsupported, match="Tool call validation failed"):
         list(stream)
@@ -111,7 +111,7 @@ def test_an_error_after_200_says_what_the_service_said(context: MakeContext, rou
 
 def test_closing_leaves_the_router_at_once(context: MakeContext, router: FakeRouter) -> None:
     router.manner = Manner(endless=True)
-    stream = complete(request(provider()), context(token="hf_good"))
+    stream = HuggingFacePlugin().complete(request(provider()), context(token="hf_good"))
     assert isinstance(next(stream), TextDelta)
     stream.close()  # type: ignore[attr-defined]
     wait_until_left(router)
@@ -213,7 +213,7 @@ def test_a_providers_own_key_comes_first(context: MakeContext, router: FakeRoute
 def test_the_saved_token_goes_to_no_other_host(context: MakeContext, router: FakeRouter, endpoint: FakeRouter) -> None:
     to = provider("tgi", endpoint=endpoint.url)
     assert said(to, context(token="hf_good")).finish == ["stop"]
-    list_models(to, context(token="hf_good"))
+    HuggingFacePlugin().list_models(to, context(token="hf_good"))
     assert all("authorization" not in seen.headers for seen in endpoint.requests)
     assert sent(endpoint)["model"] == "tgi"
     assert router.requests == []
@@ -239,9 +239,9 @@ def test_reading_keeps_up_with_a_fast_service(context: MakeContext, router: Fake
     words = 20_000
     router.add(RouterModel("acme/served", words=words))
     here = context(token="hf_good")
-    list(complete(request(provider()), here))  # the server makes its bytes once
+    list(HuggingFacePlugin().complete(request(provider()), here))  # the server makes its bytes once
     started = time.perf_counter()
-    events: list[CompletionEvent] = list(complete(request(provider()), here))
+    events: list[CompletionEvent] = list(HuggingFacePlugin().complete(request(provider()), here))
     seconds = time.perf_counter() - started
     assert sum(isinstance(event, TextDelta) for event in events) == words
     assert words / seconds > 30_000

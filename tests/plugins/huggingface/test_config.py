@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from moorage.configs import secret_fields
 from moorage.errors import field_errors
 from moorage_huggingface.config import HuggingFaceProvider, Options, Settings, base_url, origin
-from moorage_huggingface.plugin import register_config, register_provider
+from moorage_huggingface.plugin import HuggingFacePlugin
 
 
 def refused(**values: object) -> dict[str, str]:
@@ -18,7 +18,7 @@ def refused(**values: object) -> dict[str, str]:
 
 
 def test_settings_have_their_environment_names_and_defaults() -> None:
-    assert register_config() is Settings
+    assert HuggingFacePlugin().register_config() is Settings
     settings = Settings.model_validate({"hubEndpoint": " https://mirror.example/ "})
     assert settings.hub_endpoint == "https://mirror.example"
     assert settings.router_endpoint == "https://router.huggingface.co"
@@ -28,7 +28,7 @@ def test_settings_have_their_environment_names_and_defaults() -> None:
 
 
 def test_the_provider_type_is_searched_and_lists_nothing() -> None:
-    (spec,) = register_provider()
+    (spec,) = HuggingFacePlugin().register_provider()
     assert (spec.type, spec.label, spec.search_source) == ("huggingface", "Hugging Face", "huggingface")
     assert spec.capabilities.chat
     assert spec.capabilities.tools

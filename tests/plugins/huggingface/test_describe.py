@@ -8,22 +8,22 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from moorage import AuthFailed, ModelDetail, ModelRef, MoorageError, NotFound, ServedBy, Unreachable
-from moorage_huggingface.plugin import describe_model
-from tests.fakes.faults import Fault
+from moorage import AuthFailed, ModelDetail, ModelRef, MoorageError, NotFound, Unreachable
+from moorage_huggingface.plugin import HuggingFacePlugin
+from tests.fakes.faults import Fault, rate_limited
 from tests.fakes.hub import FakeHub
 from tests.fakes.repo import Blob, Repo
-from tests.fakes.router import FakeRouter
-from tests.fakes.router_models import RouterModel, RouterProvider
 from tests.plugins.huggingface.conftest import PROJECTOR, WEIGHTS, MakeContext
 
 
-def describe(context: MakeContext, id: str, revision: str | None = None, **settings: Any) -> ModelDetail:
-    return describe_model(ModelRef(source="huggingface", id=id, revision=revision), context(**settings))
+def describe(
+    plugin: HuggingFacePlugin, context: MakeContext, id: str, revision: str | None = None, **settings: Any
+) -> ModelDetail:
+    return plugin.describe_model(ModelRef(source="huggingface", id=id, revision=revision), context(**settings))
 
 
-def test_a_model_with_its_files(context: MakeContext, hub: FakeHub) -> None:
-    detail = describe(context, "acme/tiny-GGUF")
+def test_a_model_with_its_files(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
+    detail = describe(plugin, context, "acme/tiny-GGUF")
     sha = hub.repos["acme/tiny-GGUF"].sha
     assert (detail.id, detail.revision, detail.license, detail.architecture) == (
         "acme/tiny-GGUF",
@@ -49,47 +49,51 @@ def test_a_model_with_its_files(context: MakeContext, hub: FakeHub) -> None:
     assert (detail.credential, detail.notice, detail.served_by) == (None, None, ())
 
 
-def test_a_file_without_lfs_has_no_sha256(context: MakeContext, hub: FakeHub) -> None:
+def test_a_file_without_lfs_has_no_sha256(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
     body = [{"type": "file", "path": "s-Q4_0.gguf", "size": 5, "oid": hashlib.sha1(b"x").hexdigest()}]
     hub.faults.append(Fault("/api/models/.+/tree/.+", status=200, body=body))
-    (file,) = describe(context, "acme/tiny-GGUF").files
+    (file,) = describe(plugin, context, "acme/tiny-GGUF").files
     assert (file.sha256, file.parts[0].sha256, file.size) == (None, None, 5)
 
 
-def test_a_tree_of_many_pages_is_read_whole(context: MakeContext, hub: FakeHub) -> None:
+def test_a_tree_of_many_pages_is_read_whole(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
     hub.tree_page = 3
     hub.link_origin = "https://huggingface.co"
-    assert len(describe(context, "acme/tiny-GGUF", token="hf_good").files) == 5
+    assert len(describe(plugin, context, "acme/tiny-GGUF", token="hf_good").files) == 5
     assert len(hub.seen("GET", "/api/models/acme/tiny-GGUF/tree/.+")) == 3
 
 
-def test_a_revision_is_kept(context: MakeContext, hub: FakeHub) -> None:
+def test_a_revision_is_kept(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
     repo = hub.repos["acme/tiny-GGUF"]
     old = repo.sha
     repo.push({"tiny-Q6_K.gguf": WEIGHTS})
-    assert describe(context, "acme/tiny-GGUF").revision == repo.sha != old
-    pinned = describe(context, "acme/tiny-GGUF", old)
+    assert describe(plugin, context, "acme/tiny-GGUF").revision == repo.sha != old
+    pinned = describe(plugin, context, "acme/tiny-GGUF", old)
     assert pinned.revision == old
     assert "tiny-Q6_K.gguf" not in {file.name for file in pinned.files}
     with pytest.raises(NotFound, match="revision"):
-        describe(context, "acme/tiny-GGUF", "refs/pr/9")
+        describe(plugin, context, "acme/tiny-GGUF", "refs/pr/9")
     assert "refs%2Fpr%2F9" in hub.requests[-1].target
 
 
 @pytest.mark.parametrize("name", ["acme/tiny-old", "tiny", "ACME/TINY-gguf"])
-def test_former_names_lead_to_the_present_one(context: MakeContext, hub: FakeHub, name: str) -> None:
-    detail = describe(context, name)
+def test_former_names_lead_to_the_present_one(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, name: str
+) -> None:
+    detail = describe(plugin, context, name)
     assert detail.id == "acme/tiny-GGUF"
     assert detail.architecture == "llama"
     assert "/acme/tiny-GGUF/resolve/" in detail.files[0].parts[0].url
 
 
-def test_a_redirect_that_loses_the_question_is_asked_again(context: MakeContext, hub: FakeHub) -> None:
+def test_a_redirect_that_loses_the_question_is_asked_again(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub
+) -> None:
     """As recorded in `hub/redirect_307_*`: the address it names has no parameters."""
     there = {"Location": "/api/models/acme/served"}
     hub.faults.append(Fault("/api/models/acme/was", status=307, body="Temporary Redirect.", headers={**there}))
     hub.add(Repo("acme/was"))
-    detail = describe(context, "acme/was")
+    detail = describe(plugin, context, "acme/was")
     assert (detail.id, [each.provider for each in detail.served_by]) == ("acme/served", ["groq", "novita"])
 
 
@@ -106,76 +110,120 @@ def test_a_redirect_that_loses_the_question_is_asked_again(context: MakeContext,
         ("acme/gated-empty", "hf_good", "unknown"),
     ],
 )
-def test_the_gate(context: MakeContext, hub: FakeHub, id: str, token: str | None, state: str) -> None:
-    detail = describe(context, id, token=token)
+def test_the_gate(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, id: str, token: str | None, state: str
+) -> None:
+    detail = describe(plugin, context, id, token=token)
     assert detail.gate.state == state
-    assert detail.gate.url == (f"{hub.url}/{id}" if detail.gated else None)
+    assert detail.gate.url == (f"https://huggingface.co/{id}" if detail.gated else None)
+    assert not detail.partial
     assert hub.cdn.authorizations == []
     assert hub.cdn.requests == []
+
+
+def heads(hub: FakeHub) -> int:
+    return len(hub.seen("HEAD", "/.+/resolve/.+"))
 
 
 @pytest.mark.parametrize(
     ("said", "state"),
     [
         (Fault(status=403, headers={"X-Error-Message": "Your request to access model X has been rejected"}), "refused"),
+        (Fault(status=403, headers={"X-Error-Message": "Your request is awaiting a review"}), "accept-licence"),
         (Fault(status=403), "accept-licence"),
         (Fault(status=401), "sign-in"),
-        (Fault(status=500), "unknown"),
-        (Fault(redirect_loop=True, times=None), "unknown"),
         (Fault(status=200), "open"),
     ],
 )
-def test_the_gate_in_the_hubs_words(context: MakeContext, hub: FakeHub, said: Fault, state: str) -> None:
+def test_the_gate_in_the_hubs_words(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, said: Fault, state: str
+) -> None:
     hub.faults.append(Fault(**{**vars(said), "path": "/acme/gated/resolve/.+", "used": 0}))
-    assert describe(context, "acme/gated", token="hf_good").gate.state == state
+    detail = describe(plugin, context, "acme/gated", token="hf_good")
+    assert (detail.gate.state, detail.partial, detail.notice) == (state, False, None)
+    assert heads(hub) == 1
 
 
-def test_the_gate_of_small_files(context: MakeContext, hub: FakeHub) -> None:
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        (rate_limited(seconds=40), "40 s"),
+        (rate_limited(retry_after=7), "7 s"),
+        (Fault(status=500), "500"),
+        (Fault(status=503, body="<html>busy"), "503"),
+        (Fault(status=404), "no acme/gated"),
+        (Fault(redirect_loop=True, times=None), "sent us on"),
+    ],
+)
+def test_a_gate_that_cannot_be_seen_now(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, said: Fault, word: str
+) -> None:
+    """Not knowing is no state to keep: the detail says that it is partial, and the next one asks again."""
+    hub.faults.append(Fault(**{**vars(said), "path": "/acme/gated-granted/resolve/.+", "method": "HEAD", "used": 0}))
+    detail = describe(plugin, context, "acme/gated-granted", token="hf_good")
+    assert (detail.gate.state, detail.partial, len(detail.files)) == ("unknown", True, 1)
+    assert "files may be had" in (detail.notice or "")
+    assert word in (detail.notice or "")
+    if said.status == 500:
+        assert describe(plugin, context, "acme/gated-granted", token="hf_good").gate.state == "open"
+
+
+def test_a_gate_that_is_silent(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moorage_huggingface.hub.GATE_SECONDS", 0.1)
+    hub.faults.append(Fault("/acme/gated-granted/resolve/.+", delay=5))
+    detail = describe(plugin, context, "acme/gated-granted", token="hf_good")
+    assert (detail.gate.state, detail.partial) == ("unknown", True)
+    assert "did not answer" in (detail.notice or "")
+
+
+@pytest.mark.parametrize(
+    ("standing", "state"),
+    [("granted", "open"), ("", "accept-licence"), ("pending", "accept-licence"), ("rejected", "refused")],
+)
+def test_the_gate_of_an_account(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, standing: str, state: str
+) -> None:
+    if standing:
+        getattr(hub.tokens["hf_good"], standing).add("acme/gated")
+    assert describe(plugin, context, "acme/gated", token="hf_good").gate.state == state
+
+
+def test_the_page_of_a_gate(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
+    """The real Hub's, which a mirror copies; that of a hub of one's own where it names it; a stranger's never."""
+    for named, page in (
+        ("https://huggingface.co/acme/gated", "https://huggingface.co/acme/gated"),
+        (f"{hub.url}/acme/gated", f"{hub.url}/acme/gated"),
+        ("https://evil.example/acme/gated", "https://huggingface.co/acme/gated"),
+        (f"{hub.url}/acme/other", "https://huggingface.co/acme/gated"),
+    ):
+        text = {"X-Error-Message": f"You are not in the authorized list. Visit {named} to ask for access."}
+        hub.faults.append(Fault("/acme/gated/resolve/.+", status=403, headers={**text}))
+        assert describe(plugin, context, "acme/gated", token="hf_good").gate.url == page
+
+
+def test_the_gate_of_small_files(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
     """What git itself keeps is answered within the origin, by another address."""
     hub.add(Repo("acme/small", {"config.json": b"{}"}, gated="auto"))
     hub.tokens["hf_good"].granted.add("acme/small")
-    assert describe(context, "acme/small", token="hf_good").gate.state == "open"
-    assert describe(context, "acme/small", token="hf_member").gate.state == "open"
+    assert describe(plugin, context, "acme/small", token="hf_good").gate.state == "open"
+    assert describe(plugin, context, "acme/small", token="hf_member").gate.state == "open"
 
 
-def test_the_credential_is_for_the_hub_alone(context: MakeContext, hub: FakeHub) -> None:
-    detail = describe(context, "acme/tiny-GGUF", token="hf_good")
+def test_the_credential_is_for_the_hub_alone(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
+    detail = describe(plugin, context, "acme/tiny-GGUF", token="hf_good")
     assert detail.credential is not None
     assert detail.credential.origins == (hub.url,)
     assert detail.credential.value.get_secret_value() == "hf_good"
 
 
-def test_a_bad_token_is_said_and_not_used_again(context: MakeContext, hub: FakeHub) -> None:
-    detail = describe(context, "acme/tiny-GGUF", token="hf_unknown")
+def test_a_bad_token_is_said_and_not_used_again(plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub) -> None:
+    detail = describe(plugin, context, "acme/tiny-GGUF", token="hf_unknown")
     assert detail.notice is not None
     assert detail.credential is None
     sent = [seen.headers.get("authorization") for seen in hub.requests]
     assert sent == ["Bearer hf_unknown", None, None]
-
-
-def test_who_serves_it(context: MakeContext, router: FakeRouter) -> None:
-    router.add(
-        RouterModel(
-            "acme/served",
-            [RouterProvider("novita", context_length=4096, pricing={"input": 0.5, "output": 1.5}, supports_tools=True)],
-        )
-    )
-    assert describe(context, "acme/served").served_by == (
-        ServedBy(provider="groq", status="staging"),
-        ServedBy(provider="novita", status="live", context_length=4096, input_price=0.5, output_price=1.5, tools=True),
-    )
-    assert router.seen("GET", "/v1/models/acme/served")
-
-
-def test_a_router_that_fails_hides_no_model(context: MakeContext, router: FakeRouter, nowhere: str) -> None:
-    plain = (ServedBy(provider="groq", status="staging"), ServedBy(provider="novita", status="live"))
-    router.faults += [Fault(status=500), Fault(status=200, body="<html>"), Fault(status=200, body={"id": 3})]
-    for _ in range(3):
-        assert describe(context, "acme/served").served_by == plain
-    assert describe(context, "acme/served", router_endpoint=nowhere).served_by == plain
-    router.requests.clear()
-    describe(context, "acme/tiny-GGUF")
-    assert router.requests == []  # nobody serves it, so nobody is asked
 
 
 @pytest.mark.parametrize(
@@ -194,20 +242,22 @@ def test_a_router_that_fails_hides_no_model(context: MakeContext, router: FakeRo
     ],
 )
 def test_models_that_cannot_be_described(
-    context: MakeContext, id: str, token: str | None, kind: type[MoorageError], word: str
+    plugin: HuggingFacePlugin, context: MakeContext, id: str, token: str | None, kind: type[MoorageError], word: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        describe(context, id, token=token)
+        describe(plugin, context, id, token=token)
     assert word in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_private_model_is_open_to_those_who_may(context: MakeContext) -> None:
-    detail = describe(context, "acme/secret", token="hf_member")
+def test_a_private_model_is_open_to_those_who_may(plugin: HuggingFacePlugin, context: MakeContext) -> None:
+    detail = describe(plugin, context, "acme/secret", token="hf_member")
     assert (detail.id, detail.gate.state) == ("acme/secret", "open")
 
 
 @pytest.mark.parametrize("path", ["/api/models/[^/]+/[^/]+", "/api/models/.+/tree/.+"])
-def test_a_hub_in_trouble_is_not_a_missing_model(context: MakeContext, hub: FakeHub, path: str) -> None:
+def test_a_hub_in_trouble_is_not_a_missing_model(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, path: str
+) -> None:
     hub.faults.append(Fault(path, status=502, body="<html>Bad gateway"))
     with pytest.raises(Unreachable, match="502"):
-        describe(context, "acme/tiny-GGUF")
+        describe(plugin, context, "acme/tiny-GGUF")

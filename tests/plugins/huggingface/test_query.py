@@ -44,7 +44,7 @@ def test_every_field_is_sent() -> None:
         "author": ["acme"],
         "gated": ["false"],
         "inference_provider": ["all"],
-        "num_parameters": ["min:1000000000,max:8000000000"],
+        "num_parameters": ["min:1B,max:8B"],
         "cursor": ["abc=="],
     }
 
@@ -54,6 +54,34 @@ def test_what_is_not_asked_is_not_sent() -> None:
     assert sent(SearchQuery(max_parameters=5))["num_parameters"] == ["max:5"]
     assert sent(SearchQuery(min_parameters=0))["num_parameters"] == ["min:0"]
     assert sent(SearchQuery(gated=True))["gated"] == ["true"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (1_000_000_000, 8_000_000_000, "min:1B,max:8B"),
+        (350_000_000, 1_500_000_000, "min:350M,max:1500M"),
+        (0, 24_000_000_000, "min:0,max:24B"),
+        (1_234_567, None, "min:1234567"),
+        (None, 999, "max:999"),
+        (0, 0, "min:0,max:0"),
+    ],
+)
+def test_parameters_are_written_as_the_hub_does(low: int | None, high: int | None, words: str) -> None:
+    assert sent(SearchQuery(min_parameters=low, max_parameters=high))["num_parameters"] == [words]
+
+
+@pytest.mark.parametrize(("asked", "word"), [("all", "all"), ("any", "all"), ("novita", "novita")])
+def test_who_serves_it(asked: str, word: str) -> None:
+    assert sent(SearchQuery(served_by=asked))["inference_provider"] == [word]
+
+
+@pytest.mark.parametrize("limit", [1, 30, 31, 200])
+def test_a_list_says_what_a_detail_needs(limit: int) -> None:
+    asked = sent(SearchQuery(limit=limit))["expand[]"]
+    assert {"sha", "createdAt", "private", "disabled", "gated", "inferenceProviderMapping"} <= set(asked)
+    assert len(asked) == len(set(asked))
+    assert "siblings" not in asked  # without sizes, and many kB
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(20, True), (30, True), (31, False), (200, False)])
