@@ -21,6 +21,7 @@ EventType = Literal[
     "agent.saved",
     "agent.removed",
     "search.finished",
+    "search.found",
     "install.requested",
     "install.started",
     "install.progressed",

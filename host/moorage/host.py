@@ -31,6 +31,7 @@ from moorage.plugins import Discover, Plugins
 from moorage.plugins.discovery import installed
 from moorage.preferences import PreferencesService
 from moorage.providers import Providers
+from moorage.saved_searches import SavedSearches
 from moorage.schedule import Recurring, SchedulerTimer, Span, Timer, span_at
 from moorage.search import Search
 from moorage.secrets import SecretStore
@@ -164,6 +165,19 @@ class Host:
             quiet,
             self.storage.tidy,
         )
+        self.saved_searches = SavedSearches(
+            self.store,
+            self.plugins,
+            self.search,
+            self.suitability,
+            self.local,
+            self.installs,
+            self.events,
+            self.timer,
+            clock,
+            new_id,
+            lambda: self.preferences.current.time_zone,
+        )
         self.local.on_removed = self.installs.model_removed
         self.local.is_brought = self.installs.brings
         self.providers.installs_on = self.installs.wanted_on
@@ -201,6 +215,7 @@ class Host:
             host.catalog.review()
             if works:
                 host.installs.open()
+                host.saved_searches.open()
         except BaseException:
             host.close()
             raise
@@ -212,6 +227,7 @@ class Host:
         """Stop what runs, and let go of the home."""
         self.chat.close()
         self.timer.close()
+        self.saved_searches.close()
         self.installs.close()
         self.plugins.close()
         self.events.close()

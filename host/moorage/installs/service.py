@@ -215,6 +215,10 @@ class Installs:
         page = self._queue.list(states, limit=limit, cursor=cursor)
         return Page(items=tuple(self._with_progress(install) for install in page.items), next=page.next)
 
+    def same(self, source: str, model: str, file: str, target: str) -> builtins.list[Install]:
+        """Installs of the same file onto the same target, newest first, whatever became of them."""
+        return self._queue.same(source, model, file, target)
+
     def queue(self) -> builtins.list[Install]:
         """Those that wait for their turn, or for the end of quiet hours, in the order in which they will run."""
         waiting = (install for install in self._queue.list(("queued", "waiting")).items)

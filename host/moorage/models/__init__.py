@@ -73,6 +73,14 @@ from moorage.models.providers import Target as Target
 from moorage.models.providers import TargetFacts as TargetFacts
 from moorage.models.providers import TestError as TestError
 from moorage.models.providers import TestResult as TestResult
+from moorage.models.saved_searches import Find as Find
+from moorage.models.saved_searches import InstallRule as InstallRule
+from moorage.models.saved_searches import News as News
+from moorage.models.saved_searches import NewsCount as NewsCount
+from moorage.models.saved_searches import SavedQuery as SavedQuery
+from moorage.models.saved_searches import SavedSearch as SavedSearch
+from moorage.models.saved_searches import SavedSearchNews as SavedSearchNews
+from moorage.models.saved_searches import SavedSearchView as SavedSearchView
 from moorage.models.search import Allowance as Allowance
 from moorage.models.search import Credential as Credential
 from moorage.models.search import FilePart as FilePart
@@ -88,6 +96,7 @@ from moorage.models.search import SearchOutcome as SearchOutcome
 from moorage.models.search import SearchPage as SearchPage
 from moorage.models.search import SearchQuery as SearchQuery
 from moorage.models.search import ServedBy as ServedBy
+from moorage.models.search import Sort as Sort
 from moorage.models.search import SourceStatus as SourceStatus
 from moorage.models.search import TargetChoice as TargetChoice
 from moorage.models.settings import Preferences as Preferences

@@ -4,7 +4,7 @@ import { fetchFragment, place } from "./fragments.js";
 
 const TYPES = [
   "plugin.loaded", "plugin.failed", "provider.saved", "provider.removed", "agent.saved", "agent.removed",
-  "search.finished", "install.requested", "install.started", "install.progressed", "install.waiting",
+  "search.finished", "search.found", "install.requested", "install.started", "install.progressed", "install.waiting",
   "install.installed", "install.failed", "install.updated", "install.changed", "model.removed", "schedule.fired", "chat.started",
   "chat.ended", "catalog.violated", "settings.saved",
 ];
