@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from moorage.machine import gpu_memory, total_memory
 from moorage.models import TargetFacts
 from moorage.plugins import Plugins
 from moorage.providers import Providers
+
+log = logging.getLogger("moorage.fit")
 
 KEPT_SECONDS = 60.0
 PATIENCE = 0.3  # seconds that the first question about a target waits for its answer
@@ -75,12 +78,7 @@ class TargetMemory:
                 self._start(target, asked)
         if asked.memory is None:
             asked.done.wait(max(0.0, asked.until - time.monotonic()))
-        return asked.memory or UNKNOWN
-
-    def forget(self, target: str) -> None:
-        """Ask again at the next question: its address has changed, or it is gone."""
-        with self._lock:
-            self._asked.pop(target, None)
+        return asked.memory or (Memory(self._ram()) if self._is_preset(target) else UNKNOWN)
 
     def _start(self, target: str, asked: _Asked) -> None:
         threading.Thread(target=self._ask, args=(target, asked), name=f"memory:{target}", daemon=True).start()
@@ -88,18 +86,24 @@ class TargetMemory:
     def _ask(self, target: str, asked: _Asked) -> None:
         try:
             asked.memory = self._found(target)
+        except Exception:  # nobody waits for this thread, and the host may close while it asks
+            log.info("the memory of %s could not be asked for", target, exc_info=True)
         finally:
             asked.done.set()
 
     def _found(self, target: str) -> Memory:
-        """A target that cannot be asked is unknown, unless it is a part of Moorage."""
-        facts, preset = None, False
+        """What is part of Moorage runs here whatever is said of it; another target that cannot be asked is unknown."""
+        facts = TargetFacts()
         with suppress(MoorageError):
-            preset = self._providers.is_preset(target)
-            facts = self._plugins.describe_target(self._providers.resolve(target))
-        facts = facts or TargetFacts()
+            facts = self._plugins.describe_target(self._providers.resolve(target)) or facts
+        preset = self._is_preset(target)
         if not (facts.here or preset):
             return Memory(facts.memory, facts.gpu_memory or None)
         # A plugin that says 0 uses no GPU, whatever this machine has.
-        gpu = facts.gpu_memory if facts.gpu_memory is not None or preset else self._gpu()
+        gpu = facts.gpu_memory if preset or facts.gpu_memory is not None else self._gpu()
         return Memory(facts.memory or self._ram(), gpu or None)
+
+    def _is_preset(self, target: str) -> bool:
+        with suppress(MoorageError):
+            return self._providers.is_preset(target)
+        return False

@@ -159,7 +159,10 @@ class TestResult(Model):
 
 
 class TargetFacts(Model):
-    """What a target is made of. `here`: it runs on this machine, so the host knows its memory. Sizes in bytes."""
+    """What a target is made of. `here`: it runs on this machine, so the host knows its memory. Sizes in bytes.
+
+    `gpu_memory` is what GPUs have of their own, 0 where the target uses none whatever the machine has.
+    """
 
     here: bool = False
     memory: int | None = None

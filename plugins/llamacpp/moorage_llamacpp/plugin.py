@@ -21,6 +21,7 @@ from moorage import (
     ProviderModel,
     ProviderPreset,
     ProviderSpec,
+    TargetFacts,
     Unreachable,
     Unsupported,
     chat_completion_body,
@@ -80,6 +81,10 @@ class LlamaCppPlugin:
         engine = self._engine
         loaded = engine.loaded if engine is not None else None
         return [shown(model, loaded) for model in Library(context.data_dir).list()]
+
+    @hookimpl
+    def describe_target(self, provider: Provider) -> TargetFacts:
+        return TargetFacts(here=True, gpu_memory=0)  # the engine's wheel computes with the processor only
 
     @hookimpl
     def plan_install(self, request: InstallRequest, context: PluginContext) -> InstallPlan:

@@ -16,8 +16,11 @@ from moorage_ollama.versions import shards_wanted
 _TOOLS: dict[bool | None, Literal["yes", "no", "unknown"]] = {True: "yes", False: "no", None: "unknown"}
 
 
-def plan(request: InstallRequest, version: Callable[[], str]) -> InstallPlan:
-    """`version` asks the server for its own, and raises an error of `moorage` where it does not answer."""
+def plan(request: InstallRequest, version: Callable[[], str] | None) -> InstallPlan:
+    """`version` asks the server for its own, and raises an error of `moorage` where it does not answer.
+
+    With None the server is not to be asked, and what depends on its version is left open.
+    """
     model, file = request.model, request.file
     road, reason = choose(request)
     problems, notes = _pull(request) if road == "pull" else _import(request, version)
@@ -59,14 +62,14 @@ def _pull(request: InstallRequest) -> tuple[list[Problem], list[str]]:
     return list(name_problems(model, request.file)), notes
 
 
-def _import(request: InstallRequest, version: Callable[[], str]) -> tuple[list[Problem], list[str]]:
+def _import(request: InstallRequest, version: Callable[[], str] | None) -> tuple[list[Problem], list[str]]:
     """The host adds what it knows itself: a gate that is closed to our token, and a disk that is full."""
     file = request.file
     if file.role != "model":
         return list(name_problems(request.model, file)), []
     problems, notes = [], [_cost(request)]
     if file.shards:
-        problem, note = shards_wanted(version)
+        problem, note = shards_wanted(version) if version is not None else (None, None)
         problems += [problem] if problem else []
         notes += ["Some versions of Ollama join the parts, which takes the space once more while they do."]
         notes += [note] if note else []

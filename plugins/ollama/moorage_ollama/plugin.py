@@ -16,6 +16,7 @@ from moorage import (
     ProviderDraft,
     ProviderModel,
     ProviderSpec,
+    TargetFacts,
     hookimpl,
 )
 from moorage_ollama import plan
@@ -68,9 +69,17 @@ class OllamaPlugin:
         return installed_models(_client(provider, context), self._shown)
 
     @hookimpl
+    def describe_target(self, provider: Provider) -> TargetFacts:
+        """An Ollama server tells its version and what its models take, and nothing of what it has.
+
+        See https://github.com/ollama/ollama/pull/15608 for what it may tell one day.
+        """
+        return TargetFacts(here=plan.is_here(provider.config.endpoint))
+
+    @hookimpl
     def plan_install(self, request: InstallRequest, context: PluginContext) -> InstallPlan:
         client = _client(request.target, context)
-        return plan.plan(request, lambda: client.version(PLAN_SECONDS))
+        return plan.plan(request, (lambda: client.version(PLAN_SECONDS)) if request.ask_target else None)
 
     @hookimpl
     def install_model(self, plan: InstallPlan, context: PluginContext) -> Iterator[InstallProgress]:

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from moorage import BadAnswer, FilePart, InstallPlan
+from moorage import BadAnswer, FilePart, InstallPlan, TargetFacts
 from moorage.plugins.loader import new_manager
 from moorage.plugins.validation import validate
 from moorage_llamacpp.config import EngineProvider, Options
 from moorage_llamacpp.mapping import planned, refusal
 from moorage_llamacpp.plugin import LlamaCppPlugin
-from tests.plugins.llamacpp.conftest import install_request
+from tests.plugins.llamacpp.conftest import install_request, provider
 
 GIB = 1024**3
 
@@ -31,6 +31,7 @@ def test_the_plugin_is_one_that_the_host_can_call() -> None:
         "register_config",
         "register_provider",
         "list_models",
+        "describe_target",
         "plan_install",
         "install_model",
         "remove_model",
@@ -44,6 +45,10 @@ def test_the_type_comes_with_its_preset() -> None:
     assert (spec.type, spec.preset.id) == ("llamacpp", "builtin")
     assert spec.capabilities.model_dump() == {"chat": True, "tools": True, "install": True}
     assert (spec.config, spec.options) == (EngineProvider, Options)
+
+
+def test_it_runs_here_without_a_gpu() -> None:
+    assert LlamaCppPlugin().describe_target(provider()) == TargetFacts(here=True, gpu_memory=0)
 
 
 def test_the_engine_is_never_imported_here() -> None:

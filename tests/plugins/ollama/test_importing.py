@@ -196,6 +196,9 @@ def test_an_old_server_gets_no_parts(plugin: OllamaPlugin, context: PluginContex
         plan = driver.plan()
         assert [problem.code for problem in plan.problems] == ["ollama-too-old"]
         assert "0.24.0" in plan.problems[0].message
+        asked = len(server.requests)
+        assert driver.plan(ask_target=False).ok, "a first look asks nobody"
+        assert len(server.requests) == asked
         with pytest.raises(Unsupported, match=r"0\.24\.0"):  # it may be older than when the plan was made
             list(plugin.install_model(plan, driver.context))
         assert driver.fetched == []

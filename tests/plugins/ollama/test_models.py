@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from moorage import BadAnswer, PluginContext, Provider
+from moorage import BadAnswer, PluginContext, Provider, TargetFacts
 from moorage_ollama import discover
-from moorage_ollama.config import OllamaSettings
+from moorage_ollama.config import OllamaProvider, OllamaSettings
 from moorage_ollama.mapping import parameters
 from moorage_ollama.plugin import OllamaPlugin
 from tests.plugins.ollama.conftest import ScriptedOllama
@@ -40,6 +40,15 @@ def test_a_recorded_list(
 def _recorded_ps() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads((RECORDED / "ollama-dashboard/api_ps_loaded.json").read_text())["models"]
     return rows
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "here"),
+    [("http://127.0.0.1:11434", True), ("http://localhost:80", True), ("http://192.0.2.1:11434", False)],
+)
+def test_what_is_known_of_a_server_without_asking_it(plugin: OllamaPlugin, endpoint: str, here: bool) -> None:
+    provider = Provider(id="p", name="Ollama", type="ollama", config=OllamaProvider(endpoint=endpoint))
+    assert plugin.describe_target(provider) == TargetFacts(here=here)
 
 
 def test_an_old_server_is_asked_model_by_model_and_only_once(

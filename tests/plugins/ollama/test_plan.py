@@ -26,7 +26,7 @@ def planned(
     model: ModelDetail,
     file: ModelFile,
     *,
-    version: Callable[[], str] = never_asked,
+    version: Callable[[], str] | None = never_asked,
     at: str = "http://127.0.0.1:11434",
     **fields: Any,
 ) -> InstallPlan:
@@ -227,6 +227,12 @@ def test_parts_need_a_server_that_is_new_enough(version: str, problems: list[str
         assert version in problem.message
         assert "0.30" in problem.message
         assert "Update Ollama" in (problem.hint or "")
+
+
+def test_a_first_look_leaves_open_what_the_server_would_have_to_be_asked() -> None:
+    plan = planned(model_detail("org/m", SHARDED), SHARDED, version=None, ask_target=False)
+    assert (plan.ok, plan.road) == (True, "import")
+    assert "version" not in (plan.note or "").replace("Some versions", "")
 
 
 def test_a_server_that_is_off_is_no_problem_of_the_plan() -> None:
