@@ -54,6 +54,8 @@ def config(plugin: str, settings: tuple[str, ...], secret: tuple[str, ...], *, a
         kept = {key: value for key, value in view["values"].items() if not isinstance(value, dict)}
         values = {**kept, **parse_settings(settings), **prompt_secret(secret)}
         view = api.put(path, {"values": values, "version": view["version"]})
+    for text in view["notices"]:
+        click.echo(text, err=True)
     out.show(
         view,
         lambda value: table(

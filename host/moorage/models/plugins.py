@@ -37,9 +37,13 @@ class PluginView(Model):
 
 
 class PluginConfigView(Model):
-    """A plugin's own settings: `values` with secrets masked; `sources` says where each value comes from."""
+    """A plugin's own settings: `values` with secrets masked; `sources` says where each value comes from.
+
+    `notices` are sentences on what the environment sets and is not used, such as a key for another address.
+    """
 
     schema_: dict[str, Any] = Field(alias="schema")
     values: dict[str, Any]
     sources: dict[str, Literal["default", "file", "environment"]]
     version: int
+    notices: tuple[str, ...] = ()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
-from moorage.configs import Configs, secret_fields
-from moorage.errors import Conflict
+from moorage.configs import Configs, endpoint_fields, secret_fields
+from moorage.errors import Conflict, MoorageError
+from moorage.http import origin
 from moorage.models import Document, PluginConfigView
 from moorage.store import Store
 
@@ -25,11 +28,62 @@ def environment_values(model: type[BaseModel], environment: Mapping[str, str]) -
     """What the environment sets, by JSON field name (`json_schema_extra={"env": "NAME"}`)."""
     found = {}
     for name, info in model.model_fields.items():
-        extra = info.json_schema_extra
-        variable = extra.get("env") if isinstance(extra, dict) else None
-        if isinstance(variable, str) and environment.get(variable, "").strip():
+        variable = _variable(info)
+        if variable is not None and environment.get(variable, "").strip():
             found[info.alias or name] = environment[variable].strip()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment sets and is in force; `notices` say which of its secrets are not used, and why."""
+
+    values: Mapping[str, str]
+    notices: tuple[str, ...] = ()
+
+
+def in_force(model: type[BaseModel], environment: Mapping[str, str], saved: Mapping[str, Any]) -> Environment:
+    """What the environment sets beside the `saved` values.
+
+    A secret of the environment was given for the endpoints that the environment or the defaults name. Where a person
+    has saved another one, it stays out: it must not be sent there.
+    """
+    found = environment_values(model, environment)
+    secrets = [key for key in secret_fields(model) if key in found]
+    moved = {
+        key: saved.get(key) or saved.get(name)
+        for key, name in endpoint_fields(model).items()
+        if key not in found and _is_elsewhere(model, name, saved.get(key) or saved.get(name))
+    }
+    if not secrets or not moved:
+        return Environment(found)
+    fields = {info.alias or name: info for name, info in model.model_fields.items()}
+    places = " and ".join(
+        f"{address}, which is saved here as {fields[key].title or key}" for key, address in moved.items()
+    )
+    names = " and ".join(filter(None, (_variable(fields[key]) for key in moved)))
+    way_out = "Enter one that was" + (f", or set the address by {names} too." if names else ".")
+    return Environment(
+        {key: value for key, value in found.items() if key not in secrets},
+        tuple(f"{_variable(fields[key])} is not used: it was not given for {places}. {way_out}" for key in secrets),
+    )
+
+
+def _is_elsewhere(model: type[BaseModel], name: str, saved: Any) -> bool:
+    """Whether a saved endpoint is of another origin than the default."""
+    if saved in (None, ""):
+        return False
+    default = model.model_fields[name].default
+    try:
+        return not isinstance(default, str) or origin(str(saved)) != origin(default)
+    except MoorageError:
+        return True
+
+
+def _variable(info: FieldInfo) -> str | None:
+    extra = info.json_schema_extra
+    variable = extra.get("env") if isinstance(extra, dict) else None
+    return variable if isinstance(variable, str) else None
 
 
 class PluginConfigs:
@@ -44,7 +98,7 @@ class PluginConfigs:
         """The settings in force; InvalidInput names what is missing or wrong."""
         stored = self._documents.get(name)
         plain = dict(stored.values) if stored else {}
-        forced = environment_values(model, self._environment)
+        forced = in_force(model, self._environment, plain).values
         return self._configs.check(
             model,
             {**plain, **forced},
@@ -55,7 +109,8 @@ class PluginConfigs:
     def view(self, name: str, model: type[BaseModel]) -> PluginConfigView:
         stored = self._documents.get(name)
         plain = dict(stored.values) if stored else {}
-        forced = environment_values(model, self._environment)
+        environment = in_force(model, self._environment, plain)
+        forced = environment.values
         values: dict[str, Any] = {}
         sources: dict[str, Source] = {}
         secret = secret_fields(model)
@@ -73,7 +128,11 @@ class PluginConfigs:
             else:
                 sources[key], values[key] = "default", info.get_default(call_default_factory=False)
         return PluginConfigView(
-            schema_=self._configs.schema(model), values=values, sources=sources, version=stored.version if stored else 0
+            schema_=self._configs.schema(model),
+            values=values,
+            sources=sources,
+            version=stored.version if stored else 0,
+            notices=environment.notices,
         )
 
     def save(self, name: str, model: type[BaseModel], values: Mapping[str, Any], version: int | None) -> None:
@@ -83,7 +142,7 @@ class PluginConfigs:
             raise Conflict(
                 "These settings were changed in the meantime.", hint="Load them again and repeat the change."
             )
-        forced = environment_values(model, self._environment)
+        forced = in_force(model, self._environment, values).values
         current = self.view(name, model).values
         for key in forced:
             given = values.get(key)

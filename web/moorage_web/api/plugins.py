@@ -31,6 +31,7 @@ class ConfigChange(Body):
     version: int
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
     sources: dict[str, str] | None = None
+    notices: list[str] | None = None
 
 
 class KeyAnswer(Model):
@@ -69,7 +70,7 @@ def save_plugin_config(name: str, body: ConfigChange) -> PluginConfigView:
     """Replace the plugin's own settings."""
     current = host().plugins.config(name)
     if body.version == current.version:
-        sent = body.model_dump(by_alias=True, exclude_unset=True, include={"schema_", "sources"})
+        sent = body.model_dump(by_alias=True, exclude_unset=True, include={"schema_", "sources", "notices"})
         check_unchanged(sent, current.model_dump(mode="json", by_alias=True))
     return host().plugins.save_config(name, body.values, body.version)
 

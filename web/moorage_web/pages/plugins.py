@@ -81,4 +81,5 @@ def _settings(name: str, error: MoorageError | None) -> dict[str, Any]:
         errors=named,
         sources=view.sources,
     )
-    return {"fields": made, "version": view.version, "errors": forms.unplaced(made, named)}
+    errors_above = forms.unplaced(made, named)
+    return {"fields": made, "version": view.version, "errors": errors_above, "notices": view.notices}
