@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([kmbt]?)", re.IGNORECASE)
 _SCALE = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
 
-def _parameter_count(value: object) -> object:
+def parameter_count(value: object) -> object:
     """`3B`, `350M`, `1.5b` as a number of weights; ValueError for any other text."""
     if not isinstance(value, str):
         return value
@@ -28,7 +28,7 @@ def _parameter_count(value: object) -> object:
 
 Count = Annotated[
     int,
-    BeforeValidator(_parameter_count),
+    BeforeValidator(parameter_count),
     Field(json_schema_extra={"type": "string", "examples": ["3B", "350M", "1.5B"]}),
 ]
 

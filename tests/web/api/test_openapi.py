@@ -135,6 +135,16 @@ def test_answers_fit_their_schemas(api: Api, dock: Dock, document: dict[str, Any
     dock.installed.append("tug")
     call("get", "/api/local/models")
     call("delete", "/api/local/models", f"?target={pier['id']}&name=tug")
+    wanted = {"name": "a", "query": {"q": "tug", "minParameters": "1B"}, "rule": {"maxPerDay": 2}}
+    search = call("post", "/api/saved-searches", body=wanted)
+    this = {"search_id": search["id"]}
+    call("get", "/api/saved-searches")
+    call("get", "/api/saved-searches/{search_id}", **this)
+    call("put", "/api/saved-searches/{search_id}", body=search, **this)
+    call("post", "/api/saved-searches/{search_id}/run", **this)
+    call("get", "/api/news")
+    call("post", "/api/saved-searches/{search_id}/read", **this)
+    call("delete", "/api/saved-searches/{search_id}", **this)
     agent = call(
         "post", "/api/agents", body={"name": "a", "llm": {"type": "scripted", "model": "m"}, "tools": ["current_time"]}
     )

@@ -66,7 +66,11 @@ def test_huge_numbers_do_no_harm(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["/api/agents", "/api/llm/providers", "/api/installs", "/api/conversations", "/api/plugins"]
+    "path",
+    [
+        *("/api/agents", "/api/llm/providers", "/api/installs", "/api/conversations", "/api/plugins"),
+        *("/api/saved-searches", "/api/news"),
+    ],
 )
 def test_lists_name_a_wrong_parameter(api: Api, path: str, query: str, field: str) -> None:
     assert list(api.fields("GET", f"{path}?{query}")) == [field]
@@ -98,7 +102,14 @@ def test_odd_ids_are_not_found(api: Api, id: str) -> None:
 
 
 def test_unknown_ids_are_not_found(api: Api) -> None:
-    for path in ("agents/x", "conversations/x", "installs/x", "llm/providers/x", "plugins/x/config"):
+    for path in (
+        "agents/x",
+        "conversations/x",
+        "installs/x",
+        "llm/providers/x",
+        "plugins/x/config",
+        "saved-searches/x",
+    ):
         api.fields("GET", f"/api/{path}", 404)
 
 

@@ -19,6 +19,7 @@ def blueprints() -> list[Blueprint]:
         models,
         plugins,
         providers,
+        saved_searches,
         settings,
         tokens,
     )
@@ -29,6 +30,7 @@ def blueprints() -> list[Blueprint]:
         providers,
         local,
         installs,
+        saved_searches,
         agents,
         conversations,
         settings,
