@@ -176,3 +176,11 @@ def test_a_slot_is_waited_for_and_then_given_up(details: Details, monkeypatch: p
     assert details.get(ref()).id == "a/one"
     for slot in taken:
         slot.__exit__(None, None, None)
+
+
+def test_what_has_led_to_a_failure_is_asked_for_anew(details: Details, shelf: Shelf) -> None:
+    details.get(ref())
+    details.get(ref(), fresh=True)
+    assert len(shelf.asked) == 2
+    details.get(ref())
+    assert len(shelf.asked) == 2, "and what it said then is kept"

@@ -193,7 +193,7 @@ def test_other_reasons(host: Any, pier: Pier) -> None:
 
 
 def test_a_plan_recommends_the_same_file(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.search, "describe", lambda *_: detail(*USUAL))
+    monkeypatch.setattr(host.search, "describe", lambda *_, **__: detail(*USUAL))
     assert host.installs.plan("pier", "a/tug-GGUF", target="builtin").file.name == "tug-Q2_K.gguf"
     assert host.installs.plan("pier", "a/tug-GGUF", target=target_of(host)).file.name == "tug-Q4_K_M.gguf"
 

@@ -27,6 +27,7 @@ from moorage.providers import Providers
 from moorage.search import Search
 from moorage.suitability import Suitability
 
+NO_HASH = "Its source names no hash, so what comes can be checked for its size and its form only."
 RESERVE = 10**9  # bytes that stay free for everything else, as while downloading
 
 
@@ -72,7 +73,7 @@ class Planner:
         only wants to see it, and the header of the file is read for that where it is not known. `asks_target` hears
         when the source has answered, and the plugin of the target is asked.
         """
-        detail = self._search.describe(source, model)
+        detail = self._search.describe(source, model, fresh=install is not None and install.attempt > 1)
         target_id = self._local.known_target(target) or self._local.default_target()
         chosen, note = self._choose(detail, file, quantization, target_id, look)
         provider = self._providers.resolve(target_id)
@@ -150,13 +151,14 @@ class Planner:
         fit = plan.fit
         if fit.verdict == "unknown" and fit.needs is None:
             fit = self._suitability.fit(file, detail, target, read=look)
+        unchecked = NO_HASH if plan.road == "import" and any(part.sha256 is None for part in plan.files) else None
         return plan.model_copy(
             update={
                 "problems": tuple(problems),
                 "disk": disk,
                 "fit": Fit.model_validate(fit),
                 "license": plan.license or detail.license,
-                "note": " ".join(filter(None, (note, plan.note))) or None,
+                "note": " ".join(filter(None, (note, plan.note, unchecked))) or None,
             }
         )
 

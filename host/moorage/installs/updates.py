@@ -111,8 +111,9 @@ class Updates:
         detail = self._search.describe(install.source, install.model)
         if detail.revision == install.revision:
             return
-        if _hashes(detail, install.file) in (None, install.hashes):
-            # The commit is about something else, such as the model card, or the file is gone from it.
+        hashes = _hashes(detail, install.file)
+        if hashes is None or (hashes == install.hashes and None not in hashes):
+            # The file is gone from this commit, or the commit is about something else, such as the model card.
             self._queue.change(install.id, allowed=("installed",), revision=detail.revision)
             return
         if install.update is None or install.update.revision != detail.revision:

@@ -63,12 +63,22 @@ class HookCalls:
         self._loaded_configs: dict[str, BaseModel | None] = {}
 
     def search_models(self, source: str, query: SearchQuery) -> SearchPage | None:
-        return self._call(self._record(source), "search_models", SearchPage, query=query)
+        record = self._record(source)
+        page = self._call(record, "search_models", SearchPage, query=query)
+        if page is None:
+            return None
+        try:  # a plugin may make a page without the checks of its model
+            page = SearchPage.model_validate(page.model_dump(warnings=False))
+        except ValidationError as error:
+            raise self._fault(record, "search_models", f"what is no page of results: {_first(error)}") from None
+        self._refuse_foreign(record, "search_models", (hit.source for hit in page.results))
+        return page
 
     def describe_model(self, ref: ModelRef) -> ModelDetail:
         detail = self._call(self._record(ref.source), "describe_model", ModelDetail, ref=ref)
         if detail is None:
             raise Unsupported(f"{ref.source} cannot describe models.")
+        self._refuse_foreign(self._record(ref.source), "describe_model", (detail.source,))
         return detail
 
     def check_key(self, name: str) -> KeyCheck | None:
@@ -139,12 +149,20 @@ class HookCalls:
         arguments["context"] = self._context(record, scope, seconds)
         result = call(record, hook, seconds, arguments, on_overdue=scope.cancel)
         if result is not None and not isinstance(result, returns):
-            message = (
-                f"The plugin {record.name} returned a {type(result).__name__} from {hook}, not {returns.__name__}."
-            )
-            record.note_failure(hook, message)
-            raise PluginFailed(record.name, message, hint="This is a fault of the plugin.")
+            raise self._fault(record, hook, f"a {type(result).__name__}, not {returns.__name__}")
         return result
+
+    def _refuse_foreign(self, record: PluginRecord, hook: str, sources: Iterable[str]) -> None:
+        """A source speaks for itself only: what names another would be described and installed from there."""
+        foreign = next((source for source in sources if source != record.name), None)
+        if foreign is not None:
+            raise self._fault(record, hook, f"a model of the source {foreign}")
+
+    @staticmethod
+    def _fault(record: PluginRecord, hook: str, what: str) -> PluginFailed:
+        message = f"The plugin {record.name} answered {hook} with {what}."
+        record.note_failure(hook, message)
+        return PluginFailed(record.name, message, hint="This is a fault of the plugin.")
 
     def _stream(
         self,
@@ -199,6 +217,11 @@ class HookCalls:
         raise Unsupported(
             f"No plugin offers the provider type {provider_type} now.", hint="See the Plugins page for the reason."
         )
+
+
+def _first(error: ValidationError) -> str:
+    item = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(map(str, item['loc']))} {item['msg']}"
 
 
 def _no_fetch(parts: Iterable[FilePart]) -> Any:

@@ -42,8 +42,10 @@ class Details:
         finally:
             slots.release()
 
-    def get(self, ref: ModelRef) -> ModelDetail:
-        """What was said a short while ago, or what the source says now."""
+    def get(self, ref: ModelRef, *, fresh: bool = False) -> ModelDetail:
+        """What was said a short while ago, or, and always with `fresh`, what the source says now."""
+        if fresh:
+            return self._ask(ref, fresh=True)
         kept = self._fresh(ref)
         if kept is not None:
             return kept
@@ -54,7 +56,7 @@ class Details:
         if under_way is not None:
             return under_way.result()
         try:
-            detail = self._ask(ref)
+            detail = self._ask(ref, fresh=False)
             mine.set_result(detail)
             return detail
         except BaseException as error:
@@ -73,9 +75,9 @@ class Details:
             kept = self._kept.get(ref, FRESH_SECONDS)
         return kept
 
-    def _ask(self, ref: ModelRef) -> ModelDetail:
+    def _ask(self, ref: ModelRef, *, fresh: bool) -> ModelDetail:
         with self.slot(ref.source):
-            detail = self._fresh(ref) or self._describe(ref)
+            detail = (None if fresh else self._fresh(ref)) or self._describe(ref)
         if not detail.partial:
             self._kept.put(ref, detail)
             self._kept.put(ModelRef(source=ref.source, id=ref.id, revision=detail.revision), detail)

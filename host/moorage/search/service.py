@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -80,9 +80,7 @@ class Search:
         answers = self._ask_all(asked, queries)
         outcome = SearchOutcome(
             results=_interleave([answer.page.results for answer in answers if answer.page]),
-            next=write_cursor(
-                {a.status.source: a.page.cursor for a in answers if a.page is not None and a.page.cursor is not None}
-            ),
+            next=write_cursor(_following(answers, cursors or {})),
             sources=tuple(answer.status for answer in answers),
         )
         if not outcome.results and query.cursor is None and all(answer.error is None for answer in answers):
@@ -92,11 +90,14 @@ class Search:
             _raise_all_failed(answers)
         return outcome
 
-    def describe(self, source: str, id: str, revision: str | None = None) -> ModelDetail:
-        """Everything about one model; kept for a minute, or for longer where a search named its `revision`."""
+    def describe(self, source: str, id: str, revision: str | None = None, *, fresh: bool = False) -> ModelDetail:
+        """Everything about one model; kept for a minute, or for longer where a search named its `revision`.
+
+        With `fresh` what is kept does not count, as when it has led to a failure.
+        """
         if source not in self._plugins.sources():
             raise Missing(f"There is no source named {source}.", hint="GET /api/plugins lists what is loaded.")
-        return self._details.get(ModelRef(source=source, id=id, revision=revision))
+        return self._details.get(ModelRef(source=source, id=id, revision=revision), fresh=fresh)
 
     def slot(self, source: str) -> AbstractContextManager[None]:
         """For what else is asked of a source about one model: one of its four calls at a time."""
@@ -159,6 +160,13 @@ class Search:
         )
         self._last[source] = status
         return _Answer(status, page, error)
+
+
+def _following(answers: Sequence[_Answer], cursors: Mapping[str, str]) -> dict[str, str]:
+    """Where each source goes on; one that failed on this page is asked for it again with the next one."""
+    found = {answer.status.source: cursors.get(answer.status.source) for answer in answers}
+    found |= {answer.status.source: answer.page.cursor for answer in answers if answer.page is not None}
+    return {source: cursor for source, cursor in found.items() if cursor is not None}
 
 
 def _raise_all_failed(answers: Sequence[_Answer]) -> None:

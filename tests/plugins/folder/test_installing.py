@@ -59,10 +59,7 @@ def test_a_copy_is_installed_and_asked_for_once(host: Host, shore: Shore) -> Non
     assert installed(host) == [content]
 
 
-UNSEEN = pytest.mark.xfail(strict=True, reason="two states without a hash pass for the same: see Updates._look_at")
-
-
-@pytest.mark.parametrize("hashed", [True, pytest.param(False, marks=UNSEEN)])
+@pytest.mark.parametrize("hashed", [True, False])
 def test_a_change_of_the_file_is_a_newer_revision(
     host: Host, shore: Shore, example: Any, hashed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
