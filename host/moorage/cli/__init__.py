@@ -25,6 +25,7 @@ COMMANDS = {
     "plugins": "Plugins: list, enable, disable, configure.",
     "providers": "Providers: list, add, test, remove.",
     "search": "Search for models.",
+    "searches": "Saved searches: what is new, and installing some of it.",
     "serve": "Start the server and its web page.",
     "settings": "Bandwidth limit, quiet hours, time zone, proxy and the rest.",
     "tokens": "API tokens for programs, once a password is set.",

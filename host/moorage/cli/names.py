@@ -33,6 +33,11 @@ def plugin_name(api: Api, given: str) -> str:
     return _id(named, given, "plugin", "`moorage plugins` lists them.")
 
 
+def search_id(api: Api, given: str) -> str:
+    searches = api.all("/api/saved-searches", "savedSearches")
+    return _id(searches, given, "saved search", "`moorage searches` lists them.")
+
+
 def token_id(api: Api, given: str) -> str:
     return _id(api.get("/api/tokens")["tokens"], given, "token", "`moorage tokens` lists them.")
 
@@ -42,8 +47,9 @@ def _id(items: list[Any], given: str, noun: str, hint: str) -> str:
     for key in ("id", "slug", "name"):
         found = [str(item["id"]) for item in items if item.get(key) == given]
         if len(found) > 1:
+            nouns = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
             raise InvalidInput(
-                f"{len(found)} {noun}s are called {given}: {', '.join(found)}.", hint="Say which one by its id."
+                f"{len(found)} {nouns} are called {given}: {', '.join(found)}.", hint="Say which one by its id."
             )
         if found:
             return found[0]
