@@ -17,8 +17,8 @@ from tests.fakes.faults import Fault, captive_portal
 from tests.fakes.hub import FakeHub
 from tests.fakes.repo import Blob, Repo, SparseFile
 from tests.fakes_tests.hub_fixture import WEIGHTS, small_hub
+from tests.plugins.huggingface.recordings import response
 
-RECORDED = Path(__file__).parents[3] / "shared/data/huggingface/hub"
 TINY = "acme/tiny-chat-GGUF"
 FILE = f"/{TINY}/resolve/main/tiny-Q4_K_M.gguf"
 
@@ -53,7 +53,7 @@ def signed(hub: FakeHub) -> str:
 
 
 def recorded(name: str) -> Any:
-    return json.loads((RECORDED / name).read_text())["response"]["body_json"]
+    return response(f"hub/{name}")["body_json"]
 
 
 def test_hashes_are_those_of_git_and_lfs() -> None:

@@ -18,8 +18,7 @@ from tests.fakes.faults import Fault
 from tests.fakes.router import FakeRouter
 from tests.fakes.router_models import Manner, RouterModel
 from tests.fakes.server import Seen
-
-RECORDED = Path(__file__).parents[3] / "shared/data/huggingface"
+from tests.plugins.huggingface.recordings import named, raw, read
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_slow_means_slow(router: FakeRouter) -> None:
     assert time.monotonic() - begun > (events - 1) / 50
 
 
-@pytest.mark.parametrize("path", sorted(RECORDED.rglob("*.sse")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", named("**/*.sse"), ids=lambda path: path.stem)
 def test_recorded_streams_are_replayed_exactly(router: FakeRouter, path: Path) -> None:
     router.script(path)
     with post(router) as response:
@@ -122,7 +121,7 @@ def test_many_chunks_cost_the_server_little(router: FakeRouter) -> None:
 
 
 def test_the_shape_of_a_stream_is_the_recorded_one(router: FakeRouter) -> None:
-    recorded = (RECORDED / "router/pydantic/cancel_stream_huggingface__1.sse").read_text()
+    recorded = raw("router/pydantic/cancel_stream_huggingface__1.sse").decode()
     with post(router, stream_options={"include_usage": True}) as response:
         ours = response.read().decode()
 
@@ -136,7 +135,7 @@ def test_the_shape_of_a_stream_is_the_recorded_one(router: FakeRouter) -> None:
 
 
 def test_a_message_list_that_is_none_is_refused_in_serde_words(router: FakeRouter) -> None:
-    envelope = json.loads((RECORDED / "router/error_422_text_plain_tgi.json").read_text())
+    envelope = read("router/error_422_text_plain_tgi.json")
     with post(router, messages=envelope["request"]["body"]["messages"]) as response:
         text = response.read().decode()
     assert text.split(" at line")[0] == envelope["response"]["body_text"].split(" at line")[0]

@@ -23,16 +23,18 @@ _LABEL = (
     r")"
 )
 # `model_Q8_0` has a word of its own behind the underscore, `Q8_0_new` has not: sizes such as `_L` are joined that way.
-_QUANT = re.compile(f"(?<![A-Za-z0-9]){_LABEL}(?![A-Za-z0-9_])", re.IGNORECASE)
+# Letters of any script are part of a word, but only ASCII ones make a label: K is also the sign of the kelvin.
+_QUANT = re.compile(rf"(?<![^\W_])(?a:{_LABEL})(?!\w)", re.IGNORECASE)
 _ALIASES = {"FP16": "F16", "FP32": "F32"}
-_SHARD = re.compile(r"^(?P<base>.*?)-(?P<number>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
+_SHARD = re.compile(r"(?P<base>.*?)-(?P<number>[0-9]{5})-of-(?P<total>[0-9]{5})\.gguf", re.IGNORECASE | re.DOTALL)
 _DRAFT = re.compile(r"^(?:mtp|eagle3|dflash|dspark)-", re.IGNORECASE)
 _BITS = re.compile(r"(?:BF|F)(\d+)|\D*?(\d)")
 
 
 def quantization(path: str) -> str | None:
     """The label of a file (`Q4_K_M`, `UD-Q4_K_XL`) from its name, else from its nearest folder; None for neither."""
-    for word in reversed(re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE).split("/")):
+    name = path[:-5] if path.lower().endswith(".gguf") else path
+    for word in reversed(name.split("/")):
         found = _QUANT.findall(word)
         if found:
             label: str = found[-1].upper()
@@ -56,7 +58,7 @@ def role(path: str) -> Role:
 
 def shard(path: str) -> tuple[str, int, int] | None:
     """(what the shards of one file have in common, number, total) of a shard; None for a whole file."""
-    match = _SHARD.match(path)
+    match = _SHARD.fullmatch(path)
     return (match["base"], int(match["number"]), int(match["total"])) if match else None
 
 

@@ -16,7 +16,7 @@ from moorage import (
     Usage,
     read_chat_completion,
 )
-from tests.plugins.huggingface.recordings import DATA, label, named, read
+from tests.plugins.huggingface.recordings import label, named, raw, read
 from tests.plugins.huggingface.speaking import ENDLESS, FAILING, Failed, Heard, failure, replay
 
 STREAMS = named("**/*.sse")
@@ -71,13 +71,13 @@ def test_the_text_is_what_the_chunks_say(path: Path) -> None:
 
 
 def test_a_call_in_many_pieces_and_one_in_a_single_piece() -> None:
-    split = replay((DATA / "upstream/deepseek_stream_toolcall__0.sse").read_bytes())
+    split = replay(raw("upstream/deepseek_stream_toolcall__0.sse"))
     assert list(split.calls) == [0]
     id, name, arguments = split.calls[0]
     assert (id, name) == ("call_00_MRi7F2sfOet5LgvlZL3W5236", "weather")
     assert json.loads(arguments) == {"latitude": "52.5200", "longitude": "13.4050"}
     assert split.finish == ["tool_calls"]
-    whole = replay((DATA / "upstream/groq_stream_toolcall_reasoning.sse").read_bytes())
+    whole = replay(raw("upstream/groq_stream_toolcall_reasoning.sse"))
     assert [call[1:] for call in whole.calls.values()] == [["get_something_by_name", '{"name":"example"}']]
     assert whole.reasoning.startswith("We need to call")
 
