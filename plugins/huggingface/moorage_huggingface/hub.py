@@ -160,7 +160,11 @@ class Hub:
                 "Hugging Face does not accept the saved token.", hint=f"It may be mistyped or revoked. {ADD_TOKEN}"
             )
         if response.status >= 400:
-            raise hub_error(Refusal(response.status, response.headers, response.content, key), "account", self.endpoint)
+            raise hub_error(
+                Refusal(response.status, response.headers, response.content, key),
+                "information on tokens",
+                self.endpoint,
+            )
         try:
             return WhoAmI.model_validate(response.json())
         except ValidationError as error:
