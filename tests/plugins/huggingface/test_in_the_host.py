@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from moorage.errors import InvalidInput
+from moorage.errors import InvalidInput, RateLimited
 from moorage.models import SearchQuery
 from tests.conftest import MakeHost
+from tests.fakes.faults import Fault
 from tests.fakes.hub import FakeHub
 from tests.fakes.router import FakeRouter
 
@@ -66,3 +67,46 @@ def test_nothing_is_listed(make_host: MakeHost, environment: dict[str, str]) -> 
     host = make_host(environment=environment)
     view: dict[str, Any] = json.loads(host.catalog.view().model_dump_json())
     assert view["catalog"]["huggingface"] == []
+
+
+def test_what_was_searched_costs_one_call_more(make_host: MakeHost, hub: FakeHub, environment: dict[str, str]) -> None:
+    host = make_host(environment=environment)
+    hub.quotas["api"] = 100
+    outcome = host.search.search(SearchQuery(text="tiny"), ["huggingface"])
+    (hit,), (source,) = outcome.results, outcome.sources
+    assert source.allowance is not None
+    assert (source.allowance.remaining, source.allowance.limit) == (99, 100)
+    detail = host.search.describe("huggingface", hit.id, hit.revision)
+    assert (detail.revision, len(detail.files)) == (hit.revision, 5)
+    assert [seen.path.rpartition("/")[0] for seen in hub.requests] == ["/api", "/api/models/acme/tiny-GGUF/tree"]
+    # Each host has a plugin of its own: what one has read, another asks for.
+    other = make_host(environment=environment, home=host.settings.home.with_name("other"))
+    assert other.search.describe("huggingface", hit.id, hit.revision) == detail
+    assert len(hub.requests) == 4
+
+
+def test_a_partial_detail_is_asked_for_again(make_host: MakeHost, hub: FakeHub, environment: dict[str, str]) -> None:
+    host = make_host(environment=environment)
+    hub.faults.append(Fault("/acme/gated-granted/resolve/.+", status=503))
+    detail = host.search.describe("huggingface", "acme/gated-granted")
+    assert (detail.partial, detail.gate.state) == (True, "unknown")
+    assert "files may be had" in (detail.notice or "")
+    assert host.search.describe("huggingface", "acme/gated-granted").gate.state == "open"
+
+
+def test_the_limit_is_told_without_asking_in_vain(
+    make_host: MakeHost, hub: FakeHub, environment: dict[str, str]
+) -> None:
+    host = make_host(environment=environment | {"HF_TOKEN": ""})
+    hub.quotas["api"] = 1
+    host.search.search(SearchQuery(text="tiny"))
+    with pytest.raises(RateLimited, match="used up") as caught:
+        host.search.search(SearchQuery(text="served"))
+    assert "huggingface.co/settings/tokens" in (caught.value.hint or "")
+    assert len(hub.requests) == 1
+
+
+def test_the_key_of_the_environment_is_checked(make_host: MakeHost, environment: dict[str, str]) -> None:
+    check = make_host(environment=environment).plugins.check_key("huggingface")
+    assert check is not None
+    assert (check.account, check.kind) == ("ada", "read")
