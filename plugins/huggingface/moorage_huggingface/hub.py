@@ -26,7 +26,7 @@ from moorage import (
     Unreachable,
 )
 from moorage_huggingface import gates
-from moorage_huggingface.config import Settings
+from moorage_huggingface.config import HUB, Settings
 from moorage_huggingface.limits import Place
 from moorage_huggingface.mapping import worth_keeping
 from moorage_huggingface.memory import Memory
@@ -138,8 +138,10 @@ class Hub:
         path = self._file(model.id, model.sha or "main", file)
         try:
             answer = self._get(path, (), self.token, method="HEAD", timeout=GATE_SECONDS)
-        except InvalidConfig:  # sent on to another origin, where the bytes are: this account may have them
-            return Gate(state="open", url=url), None
+        except InvalidConfig as error:  # sent on to another origin
+            # Where the bytes are: this account may have them. A mirror that hands on to the real Hub has checked nothing.
+            handed_on = f"sent us on to {HUB}." in str(error)
+            return Gate(state="unknown" if handed_on else "open", url=url), None
         except RemoteError as error:
             return Gate(state="unknown", url=url), error
         if answer.status < 400:

@@ -168,6 +168,17 @@ def test_a_gate_that_cannot_be_seen_now(
         assert describe(plugin, context, "acme/gated-granted", token="hf_good").gate.state == "open"
 
 
+def test_a_mirror_that_hands_on_to_the_hub_opens_no_gate(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub
+) -> None:
+    """The token is not sent there, so nobody has looked at it: only the download will tell."""
+    path = "/acme/gated-granted/resolve/.+"
+    for there, state in (("https://huggingface.co/x", "unknown"), ("https://cdn.example/x", "open")):
+        hub.faults.append(Fault(path, status=302, headers={"Location": there}))
+        detail = describe(plugin, context, "acme/gated-granted", token="hf_good")
+        assert (detail.gate.state, detail.partial) == (state, False)
+
+
 def test_a_gate_that_is_silent(
     plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
