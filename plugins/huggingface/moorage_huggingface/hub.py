@@ -139,7 +139,7 @@ class Hub:
         try:
             answer = self._get(path, (), self.token, method="HEAD", timeout=GATE_SECONDS)
         except InvalidConfig as error:  # sent on to another origin
-            # Where the bytes are: this account may have them. A mirror that hands on to the real Hub has checked nothing.
+            # Where the bytes are: this account may have them. A mirror that hands on to the Hub has checked nothing.
             handed_on = f"sent us on to {HUB}." in str(error)
             return Gate(state="unknown" if handed_on else "open", url=url), None
         except RemoteError as error:
