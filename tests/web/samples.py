@@ -127,7 +127,7 @@ OUTCOME = SearchOutcome(
 )
 NOTHING = SearchOutcome(results=(), next=None, sources=(SourceStatus(source="huggingface", ok=True, seconds=0.2),))
 DETAIL = ModelDetail(
-    **HITS[0].model_dump(),
+    **HITS[0].model_dump(exclude={"revision", "served_by"}),
     revision="9f3c1ab2d4e5f60718293a4b5c6d7e8f90a1b2c3",
     gate=Gate(state="accept-licence", url="https://hub.example/lighthouse/Harbour-4B-GGUF"),
     files=(

@@ -75,7 +75,9 @@ def call(
     the plugin and raised as PluginFailed with its cause.
     """
     check_admitted(record)
-    implementation = record.hooks[hook]
+    implementation = record.hooks.get(hook)
+    if implementation is None:  # it was retired at this moment
+        raise PluginFailed(record.name, f"The plugin {record.name} is being switched off.")
     ticket = id(arguments)
     returned = threading.Event()
 

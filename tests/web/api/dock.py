@@ -16,6 +16,8 @@ from moorage import (
     InstallPlan,
     InstallProgress,
     InstallRequest,
+    KeyAbility,
+    KeyCheck,
     ModelDetail,
     ModelFile,
     ModelHit,
@@ -91,6 +93,10 @@ class Dock:
             for number, label in enumerate(("Q4_K_M", "Q8_0"))
         )
         return ModelDetail(source="dock", id=MODEL, revision="c0ffee", gate=Gate(state="open"), files=files)
+
+    @hookimpl
+    def check_key(self) -> KeyCheck:
+        return KeyCheck(account="ada", kind="read", abilities=(KeyAbility(name="Read", allowed=True),))
 
     @hookimpl
     def list_models(self, provider: Provider) -> list[ProviderModel]:

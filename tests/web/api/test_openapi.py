@@ -162,6 +162,7 @@ def test_answers_fit_their_schemas(api: Api, dock: Dock, document: dict[str, Any
     call("delete", "/api/conversations/{conversation_id}", **talk)
     call("put", "/api/settings", body=call("get", "/api/settings"))
     call("get", "/api/plugins")
+    call("post", "/api/plugins/{name}/check-key", name="dock")
     call("post", "/api/plugins/{name}/disable", name="dock")
     call("post", "/api/plugins/{name}/enable", name="dock")
     call("put", "/api/plugins/{name}/config", body=call("get", "/api/plugins/{name}/config", name="dock"), name="dock")
