@@ -14,6 +14,7 @@ from moorage.host import Host
 from moorage.models import Install, WhenUpdated, WhenWindow, Window
 from tests.browser import launched
 from tests.fakes.faults import Fault
+from tests.fakes.repo import Repo, SparseFile
 from tests.site import Site, site
 from tests.world import REAL, SERVED, TOKEN, World, world
 
@@ -80,6 +81,11 @@ def fill(host: Host, places: World) -> dict[str, str]:
         }
     )
     local = host.agents.create({"name": "Small and local", "llm": {"provider": "builtin", "model": name}, "tools": []})
+    small = {"format": "gguf", "maxParameters": 4_000_000_000, "sort": "updated"}
+    search = host.saved_searches.create({"name": "Small boats", "query": small, "rule": {"maxBytes": 200_000_000}})
+    host.saved_searches.create({"name": "Pilots", "query": {"q": "pilot", "servedBy": "all"}, "daily": False})
+    places.hub.add(*(sloop(number) for number in range(1, 6)))
+    host.saved_searches.run(search.id)
     for text in ("What should I check before mooring?", "What is the current time at the pier?"):
         turn = host.chat.send(pilot.id, text)
         for _ in turn.run():
@@ -90,6 +96,9 @@ def fill(host: Host, places: World) -> dict[str, str]:
         "panel": f"/models?q=skiff&open=huggingface:{SKIFF}",
         "panel-served": f"/?q=pilot&open=huggingface:{SERVED}",
         "models": "/models",
+        "searches": "/searches",
+        "searches-one": f"/searches/{search.id}",
+        "searches-new": "/searches/new?q=skiff&format=gguf",
         "installs": "/installs",
         "install": f"/installs/{install.id}",
         "install-scheduled": f"/installs/{waiting.id}",
@@ -106,6 +115,20 @@ def fill(host: Host, places: World) -> dict[str, str]:
         "chat-new": f"/chat/new?provider={ollama.id}&model=another",
         "chat": f"/chat/{turn.conversation}",
     }
+
+
+def sloop(number: int) -> Repo:
+    """A model that comes after a search was saved."""
+    return Repo(
+        id=f"northwind/Sloop-{number}B-Instruct-GGUF",
+        files={f"Sloop-{number}B-Q4_K_M.gguf": SparseFile(number * 150_000_000, number, head=b"GGUF")},
+        tags=("gguf", "license:apache-2.0"),
+        downloads=120 * number,
+        gated="auto" if number == 3 else False,
+        created=datetime.now(UTC),
+        num_parameters=number * 900_000_000,
+        gguf={"total": number * 900_000_000, "architecture": "llama", "context_length": 8192},
+    )
 
 
 def wait(host: Host, install: Install) -> None:

@@ -29,6 +29,7 @@ BADGES: Mapping[str, Badge] = MappingProxyType(
         "cancelled": Badge("neutral", "close", "Cancelled"),
         "newer": Badge("info", "download", "Newer revision"),
         "warned": Badge("attention", "warning", "With a warning"),
+        "new": Badge("info", "info", "New"),
         # plugins
         "ready": Badge("ok", "ok", "Ready"),
         "disabled": Badge("neutral", "pause", "Disabled"),

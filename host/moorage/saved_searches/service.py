@@ -13,7 +13,7 @@ from moorage.errors import Conflict, Missing
 from moorage.events import EventBus
 from moorage.installs import Installs
 from moorage.local import LocalModels
-from moorage.models import News, NewsCount, Page, SavedSearch, SavedSearchNews, SavedSearchView, Time
+from moorage.models import Install, News, NewsCount, Page, SavedSearch, SavedSearchNews, SavedSearchView, Time
 from moorage.plugins import Plugins
 from moorage.saved_searches.asking import ask
 from moorage.saved_searches.checking import checked_search
@@ -134,18 +134,19 @@ class SavedSearches:
                     News(kind="find", found_at=find.found_at, search=search.id, search_name=search.name, find=find)
                     for find in unread
                 ]
-        for install in self._installs.list(("installed",)).items:
+        for install in self.revisions():
             if install.update is not None:
                 found.append(News(kind="revision", found_at=install.update.found_at, install=install))
         return newest(found, limit, cursor)
 
+    def revisions(self) -> tuple[Install, ...]:
+        """Installed models with a newer revision, as far as somebody wants to hear of it."""
+        installed = self._installs.list(("installed",)).items
+        return tuple(install for install in installed if install.update is not None)
+
     def count(self) -> NewsCount:
         """How much `news` would list; asks nobody."""
-        installed = self._installs.list(("installed",)).items
-        return NewsCount(
-            finds=sum(look.unread for look in self._looks.all()),
-            revisions=sum(install.update is not None for install in installed),
-        )
+        return NewsCount(finds=sum(look.unread for look in self._looks.all()), revisions=len(self.revisions()))
 
     def open(self) -> None:
         """Run what is due, from now on."""

@@ -18,9 +18,9 @@ AT_ONCE = 200  # installs
 
 
 def blueprints() -> list[Blueprint]:
-    from moorage_web.pages import agents, chat, home, installs, llm, models, plans, plugins, settings
+    from moorage_web.pages import agents, chat, home, installs, llm, models, plans, plugins, searches, settings
 
-    return [module.pages for module in (home, chat, agents, models, installs, plans, llm, plugins, settings)]
+    return [module.pages for module in (home, chat, agents, models, searches, installs, plans, llm, plugins, settings)]
 
 
 def prepare(app: Flask) -> None:
@@ -30,6 +30,7 @@ def prepare(app: Flask) -> None:
         users_of=_users_of,
         records_of=lambda target: records(target.target, (model.name for model in target.models)),
         speeds_of=_speeds_of,
+        news_count=lambda: host().saved_searches.count(),
         provider_options=lambda providers: [(item.id, item.name) for item in providers],
         type_options=lambda types: [(item.type, item.label) for item in types],
     )
