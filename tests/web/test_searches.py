@@ -144,6 +144,8 @@ def test_what_is_new_is_shown_and_read(api: Api, host: Host, pond: Pond, timer: 
     id = saved(api)
     pond.add(*(f"duck-{number}" for number in range(1, 6)))
     assert post(api, f"/searches/{id}/run").headers["Location"] == f"/searches#search-{id}"
+    for path in ("/", "/models"):
+        assert '<a class="name" href="/searches">5 new models</a>' in page(api, path)
     html = page(api, "/searches")
     assert "5 new models" in html
     assert html.count("<li><div") == 3
@@ -185,6 +187,8 @@ def test_newer_revisions_of_installed_models(api: Api, host: Host, timer: Manual
     install, _ = host.installs.request("pond", "duck-0", file="Q4_K_M.gguf", target="pond-shore")
     until(lambda: host.installs.get(install.id).state == "installed")
     host.installs._queue.change(install.id, update=NewerRevision(revision="c2", found_at=timer.now))
+    for path in ("/", "/models"):
+        assert '<a class="name" href="/searches">1 newer revision</a>' in page(api, path)
     html = page(api, "/searches")
     assert "Newer revisions of installed models" in html
     assert '<input type="hidden" name="model" value="duck-0">' in html
