@@ -168,7 +168,7 @@ def test_the_context_length_changes_the_verdict(host: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("sign-in", "no key"), ("accept-licence", "licence"), ("refused", "refused")]
+    ("state", "words"), [("sign-in", "no token"), ("accept-licence", "licence"), ("refused", "refused")]
 )
 def test_a_closed_gate_is_the_reason(host: Any, state: str, words: str) -> None:
     choices = host.suitability.of(detail(*USUAL, state=state)).targets

@@ -11,14 +11,14 @@ CLOSED: tuple[GateState, ...] = ("sign-in", "accept-licence", "refused")
 """The states in which the files cannot be had with the saved key."""
 
 _MESSAGES: dict[GateState, str] = {
-    "sign-in": "This model is gated, and no key that its source accepts is saved.",
+    "sign-in": "This model is gated, and no token that its source accepts is saved: sign in first.",
     "accept-licence": "This model is gated, and your account has no access: its licence is not accepted yet, or access "
     "has not been granted yet.",
     "refused": "This model is gated, and its author has refused your account access.",
     "unknown": "Whether this model's files may be had cannot be seen now.",
 }
 _HINTS: dict[GateState, str] = {
-    "sign-in": "Add a key of the source on the Plugins page; its licence may have to be accepted too{page}.",
+    "sign-in": "Save a token of your account on the Plugins page; the licence may have to be accepted too{page}.",
     "accept-licence": "Accept the licence or ask for access, then try again{page}.",
     "refused": "Choose another model, or ask its author{page}.",
     "unknown": "Try again in a moment.",

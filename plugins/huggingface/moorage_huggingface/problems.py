@@ -141,7 +141,7 @@ def hub_error(refusal: Refusal, what: str, endpoint: str = HUB) -> RemoteError:
         return Unreachable(_with(f"The Hub has a problem (status {status})", said), hint="Try again in a moment.")
     match refusal.headers.get("x-error-code", ""):
         case "GatedRepo":
-            return gated_error(gates.closed(status, said, gates.page(what, endpoint, said)), what)
+            return gated_error(gates.closed(status, said, gates.page(what, endpoint, said)))
         case "RevisionNotFound":
             return NotFound(f"{what} has no such revision.", hint="It may have been removed; take the newest one.")
         case "EntryNotFound":
@@ -166,20 +166,9 @@ def hub_error(refusal: Refusal, what: str, endpoint: str = HUB) -> RemoteError:
     return BadAnswer(_with(f"The Hub refused the request (status {status})", said))
 
 
-def gated_error(gate: Gate, model: str) -> Gated:
-    if gate.state == "sign-in":
-        return Gated(f"{model} is gated: sign in with a token first.", url=gate.url, hint=ADD_TOKEN)
-    if gate.state == "refused":
-        return Gated(
-            f"{model} is gated, and its author has refused your account access.",
-            url=gate.url,
-            hint=f"Choose another model, or ask its author: {gate.url}",
-        )
-    return Gated(
-        f"{model} is gated, and your account has no access yet: its licence is not accepted, or access is not granted.",
-        url=gate.url,
-        hint=f"Accept the licence or ask for access on {gate.url}, then try again.",
-    )
+def gated_error(gate: Gate) -> Gated:
+    """The gate's own words: the same as in a panel, a plan and a failed install."""
+    return Gated(gate.message or "", url=gate.url, hint=gate.hint)
 
 
 def no_key() -> AuthFailed:

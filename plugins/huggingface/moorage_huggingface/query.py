@@ -5,6 +5,8 @@ Source: huggingface_hub `HfApi.list_models`, and the Hub's own pages.
 
 from __future__ import annotations
 
+import re
+
 from moorage import SearchQuery
 
 SORT = {
@@ -20,13 +22,16 @@ LIST_FIELDS = (
 )
 DETAIL_FIELDS = (*LIST_FIELDS, "gguf")
 EVERY_PROVIDER = "all"
+_ADDRESS = re.compile(
+    r"(?:^|[\s/])(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<id>[\w.-]+/[\w.-]+)", re.ASCII | re.IGNORECASE
+)
 # `gguf` says parameters and context length, but brings a chat template of many kB along: for short pages only.
 GGUF_UP_TO = 30
 
 
 def search_params(query: SearchQuery) -> list[tuple[str, str]]:
     """Filters are repeated for AND; sorting is always descending, and `direction` is no longer sent."""
-    text = query.text.strip()
+    text = _without_address(query.text.strip())
     params = [("sort", SORT[query.sort]), ("limit", str(query.limit))]
     params += [("search", text)] if text else []
     licence = f"license:{query.license}" if query.license else None
@@ -43,6 +48,12 @@ def search_params(query: SearchQuery) -> list[tuple[str, str]]:
     params += [(key, value) for key, value in single.items() if value]
     fields = DETAIL_FIELDS if query.limit <= GGUF_UP_TO else LIST_FIELDS
     return params + [("expand[]", field) for field in fields]
+
+
+def _without_address(text: str) -> str:
+    """`org/name` out of an address of the Hub, or of a command with one, as people paste them."""
+    found = _ADDRESS.search(text)
+    return found["id"] if found else text
 
 
 def _parameter_range(low: int | None, high: int | None) -> str | None:

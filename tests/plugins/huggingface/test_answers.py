@@ -222,7 +222,7 @@ ROWS: dict[str, tuple[type[Exception], str]] = {
     "hub/error_401_unknown_token": (AuthFailed, "does not accept the saved token"),
     "hub/error_401_gated": (Gated, "sign in"),
     "hub/error_403_gated": (Gated, "licence is not accepted"),
-    "hub/error_403_gated_pending": (Gated, "access is not granted"),
+    "hub/error_403_gated_pending": (Gated, "access has not been granted"),
     "hub/error_403_gated_rejected": (Gated, "refused your account"),
     "hub/error_404_no_file": (NotFound, "no such file"),
     "hub/error_404_no_revision": (NotFound, "no such revision"),

@@ -53,7 +53,7 @@ HUB_ROWS: list[tuple[str, MoorageError, type[MoorageError], str]] = [
     ("missing, anonymous", hub(401, {"error": "Invalid username or password."}), NotFound, "HF_TOKEN"),
     ("missing, signed in", hub(404, {"error": "Repository not found"}, "RepoNotFound", KEY), NotFound, "your account"),
     ("unknown token", hub(401, {"error": "Invalid credentials in Authorization header"}, key=KEY), AuthFailed, TOKENS),
-    ("gated, anonymous", hub(401, "Please log in.", "GatedRepo"), Gated, "HF_TOKEN"),
+    ("gated, anonymous", hub(401, "Please log in.", "GatedRepo"), Gated, "Plugins page"),
     ("gated, not granted", hub(403, "not in the list", "GatedRepo", KEY), Gated, "https://huggingface.co/acme/m"),
     ("file missing", hub(404, "Entry not found", "EntryNotFound"), NotFound, "file"),
     ("bad revision", hub(404, {"error": "Invalid rev id: badrev"}, "RevisionNotFound"), NotFound, "revision"),

@@ -101,3 +101,19 @@ def test_chat_templates_come_with_short_pages_only(limit: int, asked: bool) -> N
 )
 def test_sort_words(sort: str, word: str) -> None:
     assert sent(SearchQuery.model_validate({"sort": sort}))["sort"] == [word]
+
+
+@pytest.mark.parametrize(
+    ("typed", "searched"),
+    [
+        ("https://huggingface.co/acme/tiny-GGUF", "acme/tiny-GGUF"),
+        ("https://huggingface.co/acme/tiny-GGUF/tree/main?library=gguf", "acme/tiny-GGUF"),
+        ("ollama run hf.co/acme/tiny-GGUF:Q4_K_M", "acme/tiny-GGUF"),
+        ("www.HuggingFace.co/acme/tiny", "acme/tiny"),
+        ("acme/tiny", "acme/tiny"),
+        ("tiny huggingface.co", "tiny huggingface.co"),
+        ("nothf.co/acme/tiny", "nothf.co/acme/tiny"),
+    ],
+)
+def test_a_pasted_address_is_the_model_that_it_names(typed: str, searched: str) -> None:
+    assert ("search", searched) in search_params(SearchQuery(text=typed))
