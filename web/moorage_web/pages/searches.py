@@ -28,7 +28,12 @@ REVISIONS = 6
 
 @pages.get("/searches")
 def searches() -> ResponseReturnValue:
-    return _card(request.args.get("id", "")) if fragment() == "row" else _page()
+    id = request.args.get("id", "")
+    if fragment() == "install":
+        install = host().installs.get(request.args.get("install", ""))
+        names = host().local.names()
+        return render_template("fragments/search_install.html", search=id, install=install, target_names=names)
+    return _card(id) if fragment() == "row" else _page()
 
 
 @pages.get("/searches/new")
