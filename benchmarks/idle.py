@@ -1,4 +1,4 @@
-"""What an idle server costs with a thousand installs scheduled: `python -m benchmarks.idle`."""
+"""What an idle server costs with a thousand scheduled installs and saved searches: `python -m benchmarks.idle`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from benchmarks.measure import Row, report
 from benchmarks.processes import Serving
 from moorage.clock import utc_now
 from moorage.installs.stored_queue import StoredQueue
-from moorage.models import Install, WhenWindow, Window
+from moorage.models import Install, ModelHit, SavedQuery, SavedSearch, WhenWindow, Window
+from moorage.saved_searches.asking import Asked
+from moorage.saved_searches.memory import Memories
+from moorage.saved_searches.rounds import Look, Looks
 from moorage.store.tinydb import TinyDBStore
 
 SCHEDULED = 1000
@@ -47,10 +50,27 @@ def schedule(home: Path, number: int) -> None:
     store.close()
 
 
+def save(home: Path, number: int) -> None:
+    """Daily searches that have seen 200 models each, due tomorrow."""
+    store = TinyDBStore(home, url=None)
+    searches, looks, memories = store.collection("saved_searches", SavedSearch), Looks(store), Memories(store)
+    now = utc_now()
+    for each in range(number):
+        id, query = f"search-{each:06}", SavedQuery(q=f"boat {each}", format="gguf")
+        hits = [ModelHit(source="huggingface", id=f"acme/boat-{each}-{other}-GGUF") for other in range(200)]
+        asked = Asked(query, hits={"huggingface": hits})
+        memories.begin(id, query)
+        memories.change(id, lambda memory, asked=asked: memory.learned(asked, now, ruled=False))  # type: ignore[misc]
+        looks.add(Look(id=id, due_at=now + timedelta(hours=20, seconds=each), last_run_at=now))
+        searches.put(SavedSearch(id=id, name=f"Boats {each}", query=query, created_at=now, updated_at=now))
+    store.close()
+
+
 def idle(number: int) -> tuple[float, float, float]:
     """Share of one processor in percent while nobody asks, MB of memory, and seconds to the first page."""
     with tempfile.TemporaryDirectory(prefix="moorage-bench-") as home:
         schedule(Path(home), number)
+        save(Path(home), number)
         server = Serving(Path(home))
         try:
             time.sleep(SETTLE_SECONDS)
@@ -65,7 +85,7 @@ def rows() -> Iterator[Row]:
     share, memory, seconds = idle(SCHEDULED)
     without, little, _ = idle(0)
     shown = f"{share:.2f} % of one processor ({without:.2f} with none)"
-    yield Row(f"idle with {SCHEDULED} scheduled", shown, share, 1.0, "%", note=LOOK_UPS)
+    yield Row(f"idle with {SCHEDULED} scheduled and {SCHEDULED} searches", shown, share, 1.0, "%", note=LOOK_UPS)
     yield Row("memory then", f"{memory:.1f} MB ({little:.1f} with none)", memory, 100, "MB")
     yield Row("start to first page then", f"{seconds:.2f} s", seconds, 2.0, "s")
 

@@ -61,6 +61,7 @@ class Pond:
         self.problems: tuple[Problem, ...] = ()
         self.memory = 16 * GB
         self.limit = 100
+        self.ignores_limit = False
 
     def add(self, *ids: str, **more: object) -> None:
         """Each is newer than those before, and has fewer downloads."""
@@ -88,7 +89,8 @@ class Pond:
             return -duck.downloads, duck.id
 
         found = sorted((duck for duck in self.ducks if query.text in duck.id), key=place)
-        return SearchPage(results=tuple(self._hit(duck) for duck in found[: min(self.limit, query.limit)]))
+        limit = self.limit if self.ignores_limit else min(self.limit, query.limit)
+        return SearchPage(results=tuple(self._hit(duck) for duck in found[:limit]))
 
     def _hit(self, duck: Duck) -> ModelHit:
         return ModelHit(source=self.name, id=duck.id, downloads=duck.downloads, created_at=duck.created, has_gguf=True)

@@ -158,6 +158,15 @@ def test_half_an_answer_of_a_source_is_none(begin: Begin, pond: Pond) -> None:
     assert ids(host.saved_searches.run(search.id)) == ["wigeon-1b"]
 
 
+def test_a_source_that_gives_more_than_was_asked_for_is_cut(begin: Begin, pond: Pond) -> None:
+    host, _ = begin()
+    search = saved(host)
+    pond.limit = 1000
+    pond.add(*(f"duck-{number:03}" for number in range(300)))
+    pond.ignores_limit = True
+    assert len(ids(host.saved_searches.run(search.id))) == 198
+
+
 def test_another_question_begins_anew_and_keeps_what_was_found(begin: Begin, pond: Pond) -> None:
     host, _ = begin()
     search = saved(host, query={"q": "teal"})

@@ -52,7 +52,7 @@ def ask(plugins: Plugins, query: SavedQuery) -> Asked:
 
 def _results(plugins: Plugins, source: str, query: SavedQuery, order: Sort) -> tuple[ModelHit, ...]:
     page = plugins.search_models(source, query.as_query(limit=RESULTS, sort=order))
-    return page.results if page is not None else ()
+    return page.results[:RESULTS] if page is not None else ()
 
 
 def together(hits: Mapping[str, list[ModelHit]]) -> list[ModelHit]:
