@@ -68,7 +68,7 @@ class Find(Model):
     """A model that was not there at the look before, as its source listed it.
 
     `install` is the install that the rule made of it, of `file` onto `target`; `skipped` says why there is none, and
-    `waits` that the rule looks at it again, which it has done `tries` times in vain.
+    `waits` that the rule looks at it again, which it has done in vain on `tries` days, last at `tried_at`.
     """
 
     source: str
@@ -89,6 +89,7 @@ class Find(Model):
     skipped: str | None = None
     waits: bool = False
     tries: int = 0
+    tried_at: Time | None = None
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from moorage.clock import Clock
@@ -24,7 +24,8 @@ from moorage.suitability import NO_FILE, Suitability, recommended
 
 LOOKS = 30  # finds that are looked at in one go
 SECONDS = 40.0  # after which no further one is begun: somebody may be waiting
-TRIES = 7  # days on which what may pass is tried again
+TRIES = 7  # days on which what may pass is tried
+A_DAY = timedelta(hours=20)  # between two daily looks, of which one may be late
 MAY_PASS = frozenset({"disk-full"})  # codes of a plan's problems
 
 
@@ -70,14 +71,14 @@ class Taker:
             elif find.file is not None and counted_today:
                 memory = self._request(id, find, rule)
             elif memory.taken_on(self._today()) >= rule.max_per_day:
-                noted[find.key] = _skipped(find, f"The limit of {rule.max_per_day} a day is reached.", tried=False)
+                noted[find.key] = _waits(find, f"The limit of {rule.max_per_day} a day is reached.")
             elif looked == LOOKS or self._monotonic() > until:
-                noted[find.key] = _skipped(find, "It is looked at with the next run.", tried=False)
+                noted[find.key] = _waits(find, "It is looked at with the next run.")
             else:
                 looked += 1
                 choice = self._choice(find, rule)
                 if isinstance(choice, _No):
-                    noted[find.key] = _skipped(find, choice.reason, waits=choice.may_pass)
+                    noted[find.key] = self._tried(find, choice)
                 else:
                     memory = self._request(id, self._counted(id, find, choice), rule)
         return self._write(id, *noted.values()) if noted else memory
@@ -134,10 +135,10 @@ class Taker:
                 find.source, find.id, file=find.file, target=find.target, when=when, asked_by="schedule"
             )
         except InvalidInput as error:  # it was refused: nothing was asked for
-            refused = _skipped(find, str(error)).model_copy(update={"file": None, "target": None})
-            return self._write(id, refused, counted=-1)
+            refused = self._tried(find, _No(str(error), may_pass=True))
+            return self._write(id, refused.model_copy(update={"file": None, "target": None}), counted=-1)
         except MoorageError as error:  # whether anything was asked for is not known: the next look will see
-            return self._write(id, _skipped(find, str(error)))
+            return self._write(id, self._tried(find, _No(str(error), may_pass=True)))
         return self._write(id, _became(find, install), counted=0 if new else -1)
 
     def _asked(self, find: Find) -> Find | None:
@@ -155,6 +156,13 @@ class Taker:
 
         return self._memories.change(id, write)
 
+    def _tried(self, find: Find, no: _No) -> Find:
+        """It was its turn, in vain. However often somebody looks in a day, that is one try."""
+        now = self._clock()
+        if find.tried_at is None or now - find.tried_at >= A_DAY:
+            find = find.model_copy(update={"tries": find.tries + 1, "tried_at": now})
+        return find.model_copy(update={"skipped": no.reason, "waits": no.may_pass and find.tries < TRIES})
+
     def _today(self) -> date:
         return self._clock().astimezone(ZoneInfo(self._time_zone())).date()
 
@@ -171,9 +179,9 @@ def _became(find: Find, install: Install) -> Find:
     return find.model_copy(update={"install": install.id, "skipped": None, "waits": False})
 
 
-def _skipped(find: Find, reason: str, *, waits: bool = True, tried: bool = True) -> Find:
-    tries = find.tries + tried
-    return find.model_copy(update={"skipped": reason, "waits": waits and tries < TRIES, "tries": tries})
+def _waits(find: Find, reason: str) -> Find:
+    """It was not its turn."""
+    return find.model_copy(update={"skipped": reason})
 
 
 def _verdicts(rule: InstallRule) -> tuple[str, ...]:
