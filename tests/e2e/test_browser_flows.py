@@ -45,7 +45,7 @@ def test_search_install_on_this_machine_and_chat(page: Page, running: Site) -> N
     page.get_by_role("link", name=REAL).click()
     expect(page.get_by_text("recommended")).to_be_visible()
     page.get_by_label("Install on").select_option("builtin")
-    page.get_by_role("button", name="Install", exact=True).click()
+    page.get_by_role("button", name="Install on Built-in engine").click()
     expect(page).to_have_url(re.compile("/installs"))
     row = page.locator(".install-row").first
     expect(row).to_contain_text(REAL)
@@ -106,7 +106,7 @@ def test_import_into_ollama_and_chat(page: Page, running: Site, world: World) ->
     search(page, "smollm2")
     page.get_by_role("link", name=REAL).click()
     page.get_by_label("Install on").select_option(target.id)
-    page.get_by_role("button", name="Install", exact=True).click()
+    page.locator(".panel").get_by_role("button", name=f"Install on {target.name}").click()
     expect(page.locator(".install-row .badge", has_text="Installed")).to_be_visible(timeout=SECONDS)
     page.goto("/models")
     card = page.locator(f"#target-{target.id}")

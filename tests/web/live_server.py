@@ -13,14 +13,11 @@ from tests.web import gallery, samples
 
 FRAGMENTS = {
     "results": (
-        '{% from "components/models.html" import results with context %}'
-        '{{ results(s.NOTHING if q == "nothing" else s.OUTCOME, {"q": q}, path="/models") }}'
+        "{% with find=make(s.NOTHING if q == 'nothing' else s.OUTCOME, given={'q': q}) %}"
+        '{% include "fragments/results.html" %}{% endwith %}'
     ),
-    "panel": (
-        '{% from "components/models.html" import model_panel %}'
-        '{{ model_panel(s.DETAIL, s.TARGETS, "builtin", "/settings/llm/new") }}'
-    ),
-    "picks": '{% from "components/forms.html" import model_picks %}{{ model_picks(s.OUTCOME, name) }}',
+    "panel": '{% with find=make() %}{% include "fragments/panel.html" %}{% endwith %}',
+    "where": '{% with find=make() %}{% include "fragments/where.html" %}{% endwith %}',
     "row": (
         '{% from "components/installs.html" import install_row %}'
         '{{ install_row(s.install(id, state=state, completed=2_000_000_000), "Built-in engine") }}'
@@ -85,7 +82,8 @@ def live() -> Iterator[tuple[str, Script]]:
                 self._fragment("row", {"id": "i1", "state": "paused"})
 
         def _fragment(self, name: str, query: dict[str, str]) -> None:
-            values = {"q": "", "name": "", "id": "", "state": "running", **query}
+            values = {"q": "", "id": "", "state": "running", "revision": None, **query, "key": query.get("open")}
+            values["make"] = samples.picking if "type" in query else samples.finding
             html = gallery.environment().from_string(FRAGMENTS[name]).render(s=samples, **values)
             self._answer(200, html.encode(), "text/html; charset=utf-8")
 

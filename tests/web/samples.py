@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
+from moorage.errors import RateLimited
 from moorage.models import (
     Agent,
     AgentLLM,
+    Allowance,
     Capabilities,
     ChatProof,
     Conversation,
@@ -43,6 +46,7 @@ from moorage.models import (
     StoredFile,
     StoredModel,
     Target,
+    TargetChoice,
     TestError,
     TestResult,
     TimelineEntry,
@@ -54,6 +58,8 @@ from moorage.models import (
     Window,
 )
 from moorage.models.base import Model
+from moorage.quantizations import guidance
+from moorage_web.search_view import Finding, Look, Pick
 
 NOW = datetime(2026, 11, 24, 21, 30, tzinfo=UTC)
 GB = 10**9
@@ -87,18 +93,25 @@ def hit(name: str, **changes: Any) -> ModelHit:
         "context_length": 40_960,
         "updated_at": NOW - timedelta(days=3),
         "url": f"https://hub.example/{name}",
+        "revision": "9f3c1ab2d4e5f60718293a4b5c6d7e8f90a1b2c3",
+        "served_by": (),
     }
     return ModelHit(**{**values, **changes})
 
 
+def fit(gigabytes: float, verdict: str, **changes: Any) -> Fit:
+    values = {"verdict": verdict, "target": "builtin", "needs": int(gigabytes * 1.2 * GB), "has": 8 * GB}
+    return Fit.model_validate({**values, "context_length": 4096, "basis": "header", **changes})
+
+
 def file(quantization: str, gigabytes: float, verdict: str, **changes: Any) -> ModelFile:
-    needs = int(gigabytes * 1.2 * GB)
-    fit = Fit.model_validate({"verdict": verdict, "target": "builtin", "needs": needs, "has": 8 * GB})
     return ModelFile(
         name=f"harbour-4b-{quantization}.gguf",
         size=int(gigabytes * GB),
         quantization=quantization,
-        fit=fit.model_copy(update={"context_length": 4096}),
+        fit=fit(gigabytes, verdict),
+        guidance=guidance(quantization),
+        road="import",
         **changes,
     )
 
@@ -113,28 +126,59 @@ HITS = (
         likes=None,
         license="other",
     ),
-    hit("quay/tiny-135m", parameters=135_000_000, has_gguf=False, context_length=None, updated_at=NOW),
+    hit(
+        "quay/tiny-135m",
+        parameters=135_000_000,
+        has_gguf=False,
+        context_length=None,
+        updated_at=NOW,
+        served_by=tuple(ServedBy(provider=name, status="live") for name in ("northwind", "seagrass", "tern")),
+    ),
+    hit("folder-of-mine", source="folder", revision=None, served_by=None, downloads=None, likes=None, license=None),
 )
 QUERY = SearchQuery(text="harbour", format="gguf", max_parameters=8_000_000_000)
-ARGS = {"q": "harbour", "format": "gguf", "maxParameters": "8B"}
+ARGS = {"q": "harbour", "format": "gguf", "maxParameters": "8B", "author": "lighthouse"}
 OUTCOME = SearchOutcome(
     results=HITS,
     next="abc",
     sources=(
-        SourceStatus(source="huggingface", ok=True, seconds=0.21),
+        SourceStatus(
+            source="huggingface",
+            ok=True,
+            seconds=0.21,
+            allowance=Allowance(remaining=40, limit=500, resets_in=150.0),
+        ),
         SourceStatus(source="mirror", ok=False, seconds=3.0, error="It does not answer.", hint="Check its address."),
     ),
 )
-NOTHING = SearchOutcome(results=(), next=None, sources=(SourceStatus(source="huggingface", ok=True, seconds=0.2),))
+NOTHING = SearchOutcome(
+    results=(),
+    next=None,
+    sources=(SourceStatus(source="huggingface", ok=True, seconds=0.2),),
+    looser=("harbour master", "master"),
+)
 DETAIL = ModelDetail(
     **HITS[0].model_dump(exclude={"revision", "served_by"}),
     revision="9f3c1ab2d4e5f60718293a4b5c6d7e8f90a1b2c3",
     gate=Gate(state="accept-licence", url="https://hub.example/lighthouse/Harbour-4B-GGUF"),
     files=(
         file("Q2_K", 1.6, "fits"),
-        file("Q4_K_M", 2.5, "fits"),
+        file("Q4_K_M", 2.5, "fits", recommended=True),
         file("Q8_0", 6.2, "tight"),
-        file("F16", 15.1, "too-big", shards=("a.gguf", "b.gguf")),
+        file("F16", 15.1, "too-big", shards=("a.gguf", "b.gguf"), road_reason="It comes in 2 parts."),
+        ModelFile(name="mmproj-harbour-4b-F16.gguf", size=GB, quantization="F16", role="projector"),
+    ),
+    targets=(
+        TargetChoice(
+            target="builtin",
+            name="Built-in engine",
+            file="harbour-4b-Q4_K_M.gguf",
+            quantization="Q4_K_M",
+            size=int(2.5 * GB),
+            fit=fit(2.5, "fits"),
+            reason=Gate(state="accept-licence").message,
+        ),
+        TargetChoice(target="p3", name="Ollama here", reason="Even the file that takes least is too big for it."),
     ),
     served_by=(
         ServedBy(
@@ -318,6 +362,39 @@ TYPE = ProviderType(
     schema_=SampleConfig.model_json_schema(by_alias=True),
     options_schema={},
 )
+OPEN = "huggingface:lighthouse/Harbour-4B-GGUF"
+
+
+def look(key: str, revision: str | None = None) -> Look:
+    """Of one model all is known; another asks us to wait."""
+    if key != OPEN:
+        return Look(error=RateLimited("The source asks us to slow down.", retry_after=42), target="builtin")
+    return Look(detail=DETAIL, target="builtin", length=4096)
+
+
+def finding(outcome: SearchOutcome | None = OUTCOME, **changes: Any) -> Finding:
+    """A search as a page shows it."""
+    given = changes.pop("given", ARGS)
+    made = Finding(
+        path="/models",
+        query=QUERY,
+        args=tuple(given.items()),
+        given=given,
+        sources=("huggingface", "mirror"),
+        asked=("huggingface",),
+        targets=(("builtin", "Built-in engine"), ("p3", "Ollama here")),
+        types={"huggingface": TYPE},
+        outcome=lambda: outcome,
+        look=look,
+    )
+    return replace(made, **changes)
+
+
+def picking(outcome: SearchOutcome | None = OUTCOME, **changes: Any) -> Finding:
+    """The same in the form of a provider."""
+    return finding(outcome, path="/settings/llm/new", fixed={"source": "huggingface"}, pick=Pick(TYPE), **changes)
+
+
 DRAFT = ProviderDraft(type="ollama", name="Ollama", config={"endpoint": "http://127.0.0.1:11434"})
 WORKS = TestResult(ok=True, seconds=1.24, model="lighthouse/Harbour-4B", reply="Hello.", tokens=2, error=None)
 FAILS = TestResult(

@@ -25,6 +25,22 @@ def size(amount: float | None) -> str:
     return _scaled(amount, 1000, (" B", " kB", " MB", " GB", " TB"), whole=" B")
 
 
+def memory(amount: float | None, unit: str = " GiB") -> str:
+    """Memory in binary units, as systems count it: 3.1 GiB."""
+    if amount is None:
+        return _UNKNOWN
+    return f"{amount / 2**30:.1f}{unit}" if amount >= 0.05 * 2**30 else f"under 0.1{unit}"
+
+
+def price(dollars: float | None) -> str:
+    """A price in USD with two digits behind the point, or as many as a small one needs: $0.05, $1.20, $0.004."""
+    if dollars is None:
+        return _UNKNOWN
+    if dollars == 0:
+        return "free"
+    return f"${dollars:.2f}" if dollars >= 0.0095 else f"${dollars:.1g}"
+
+
 def speed(bytes_per_second: float | None) -> str:
     return _UNKNOWN if bytes_per_second is None else f"{size(bytes_per_second)}/s"
 

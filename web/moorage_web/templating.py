@@ -11,16 +11,16 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from moorage_web import badges, formats, render
+from moorage_web import badges, formats, offers, render, search_view
 
 
 def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Callable[[], tzinfo]) -> None:
     """Add our filters and globals to a Jinja environment.
 
     `now` is the time (UTC-aware), `zone` the person's time zone from the settings; both are asked at every use.
-    Filters: compact, count, size, size_text, speed, parameters, context, duration, exact, ago, clock, coded,
-    markdown.
-    Globals: badge_for,
+    Filters: compact, count, size, size_text, memory, price, speed, parameters, context, duration, exact, ago, clock,
+    coded, markdown.
+    Globals: badge_for, key_of, keys_of, offer, all_said,
     percent, plural, query_url, fit_bar, disk_bar, parts_bar, share_bar, sparkline, night_strip,
     zone_name.
     """
@@ -30,6 +30,8 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
         count=formats.count_markup,
         size=formats.size_markup,
         size_text=formats.size,
+        memory=formats.memory,
+        price=formats.price,
         speed=formats.speed,
         parameters=formats.parameters,
         context=formats.context,
@@ -39,11 +41,16 @@ def prepare(environment: Environment, *, now: Callable[[], datetime], zone: Call
         ago=lambda moment: formats.time_markup(moment, now(), zone()),
         clock=lambda moment: formats.clock(moment, zone()),
         coded=formats.coded,
+        sentence=lambda text: text[:1].upper() + text[1:],
         markdown=_markdown,
         groupby_order=_runs,
     )
     environment.globals.update(
         badge_for=badges.badge_for,
+        key_of=search_view.key_of,
+        keys_of=search_view.keys_of,
+        offer=offers.offer,
+        all_said=offers.all_said,
         percent=formats.percent,
         plural=formats.plural,
         query_url=formats.query_url,

@@ -148,7 +148,7 @@ def test_pages_take_a_search_as_forms_send_it(api: Api, dock: Dock) -> None:
     page = api.call("GET", "/models?q=+tug+&author=&minParameters=350M&limit=&source=&open=x&nonsense=1").text
     assert MODEL in page
     query = dock.queries[-1]
-    assert (query.text, query.author, query.min_parameters, query.limit) == ("tug", None, 350_000_000, 20)
+    assert (query.text, query.author, query.min_parameters, query.limit) == ("tug", None, 350_000_000, 10)
     asked = len(dock.queries)
     assert "must not be above maxParameters" in api.call("GET", "/models?minParameters=7B&maxParameters=3B").text
     assert "must be a number such as 3B" in api.call("GET", "/models?q=a&minParameters=3X").text

@@ -7,9 +7,10 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from moorage.errors import InvalidInput, MoorageError
-from moorage.models import Agent, Install, ProviderView, SearchOutcome, SearchQuery
+from moorage.models import Agent, Install, ProviderView
 from moorage_web import forms
 from moorage_web.current import host
 from moorage_web.pages import finding, records
@@ -68,15 +69,8 @@ def model_label(agent: Agent) -> str:
 
 def _save(agent: Agent | None) -> ResponseReturnValue:
     values = _submitted()
-    if request.form.get("_use"):
-        return _form(agent, {**values, "llm": {**values["llm"], "model": request.form["_use"]}})
-    if request.form.get("_action") == "fields":
+    if request.form.get("_action") == "fields" or request.form.get("_use") or finding.pressed():
         return _form(agent, values)
-    if request.form.get("_search"):
-        source = next((t.search_source for t in host().providers.types() if t.type == values["llm"].get("type")), None)
-        text = str(values["llm"].get("model") or "")
-        outcome = finding.find(SearchQuery(text=text, limit=10), [source] if source else [])
-        return _form(agent, values, outcome=outcome)
     version = request.form.get("version", "")
     try:
         if agent is None:
@@ -90,11 +84,12 @@ def _save(agent: Agent | None) -> ResponseReturnValue:
 
 def _submitted() -> dict[str, Any]:
     """What the form holds, in the shape of the API."""
-    form = request.form
+    form: MultiDict[str, str] = request.form
     llm: dict[str, Any]
     if form.get("llm.kind") == "inline":
         type_name = form.get("llm.type", "")
         type = next((item for item in host().providers.types() if item.type == type_name), None)
+        form = finding.sent(type, "llm.config") if type else form
         config = forms.parse(type.schema_, form, prefix="llm.config") if type else {}
         model = config.pop("model", None) or form.get("llm.config.model", "").strip()
         llm = {"type": type_name, "model": model or None, "config": config}
@@ -123,7 +118,6 @@ def _form(
     values: dict[str, Any],
     *,
     error: MoorageError | None = None,
-    outcome: SearchOutcome | None = None,
 ) -> str:
     types = host().providers.types()
     providers = host().providers.list(limit=200).items
@@ -138,10 +132,9 @@ def _form(
     placed = [type_error(item) for item in errors]
     config = {**(llm.get("config") or {}), **({"model": llm["model"]} if inline and llm.get("model") else {})}
     saved = agent.llm.config if agent is not None and agent.llm.type == chosen else {}
+    config = {**saved, **config}
     config_fields = (
-        forms.fields(
-            type.schema_, {**saved, **config}, prefix="llm.config", errors=placed, search_source=type.search_source
-        )
+        forms.fields(type.schema_, config, prefix="llm.config", errors=placed, search_source=type.search_source)
         if type
         else []
     )
@@ -168,7 +161,7 @@ def _form(
         own_errors=own,
         errors=[item for item in forms.unplaced([*config_fields, *option_fields], placed) if item.field not in own],
         problem=error if error is not None and not errors else None,
-        outcome=outcome,
+        find=finding.in_form(type, finding.sent(type, "llm.config"), config, "llm.config") if type else None,
     )
 
 

@@ -16,8 +16,9 @@ def home() -> ResponseReturnValue:
     kind = fragment()
     if kind == "status":
         return render_template("fragments/status.html")
-    if kind in ("results", "panel"):
-        return finding.fragment(kind, "/")
+    find = finding.page("/")
+    if kind in finding.FRAGMENTS:
+        return finding.fragment(kind, find)
     conversations = host().chat.list(limit=5).items
     agents = host().agents.list(limit=200).items
     return stream_template(
@@ -32,5 +33,5 @@ def home() -> ResponseReturnValue:
         first_visit=not conversations and not request.args,
         memory=host().local.this_machine(),
         notices=host().store.notices,
-        **finding.context("/"),
+        find=find,
     )

@@ -6,14 +6,17 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from moorage.errors import InvalidInput, MoorageError
-from moorage.models import ProviderType, ProviderView, SearchOutcome, SearchQuery, TestResult
+from moorage.models import ProviderType, ProviderView, TestResult
 from moorage_web import forms
 from moorage_web.current import host
 from moorage_web.pages import finding, fragment
+from moorage_web.search_args import asks_for_something
 
 pages = Blueprint("llm", __name__)
+PREFIX = "config"  # of the names of a provider's fields
 
 
 @pages.get("/settings/llm")
@@ -30,22 +33,25 @@ def new() -> ResponseReturnValue:
     type = next((item for item in types if item.type == chosen), None)
     if type is None:
         return _page()
-    if fragment() == "picks":
-        return _picks(request.args.get("q", ""), type.search_source)
+    kind = fragment()
+    if kind in finding.FRAGMENTS:
+        own, wanted = bool(request.args.get("own")), asks_for_something(request.args)
+        return finding.fragment(kind, finding.pick(type, request.args, own=own, wanted=wanted))
     return _form(type, None, {"model": request.args["model"]} if request.args.get("model") else {})
 
 
 @pages.post("/settings/llm")
 def create() -> ResponseReturnValue:
     type = host().providers.type(request.form.get("type", ""))
-    config = forms.parse(type.schema_, request.form)
-    pressed = _pressed(type, None, config)
+    form = finding.sent(type, PREFIX)
+    config = forms.parse(type.schema_, form)
+    pressed = _pressed(type, None, config, form)
     if pressed is not None:
         return pressed
     try:
         host().providers.create(request.form.get("name", ""), type.type, config)
     except InvalidInput as error:
-        return _form(type, None, config, error=error, submitted=True), 400
+        return _form(type, None, config, form, error=error), 400
     return redirect("/settings/llm", 303)
 
 
@@ -59,8 +65,9 @@ def edit(id: str) -> ResponseReturnValue:
 def update(id: str) -> ResponseReturnValue:
     provider = host().providers.get(id)
     type = host().providers.type(provider.type)
-    config = forms.parse(type.schema_, request.form)
-    pressed = _pressed(type, provider, config)
+    form = finding.sent(type, PREFIX)
+    config = forms.parse(type.schema_, form)
+    pressed = _pressed(type, provider, config, form)
     if pressed is not None:
         return pressed
     version = request.form.get("version", "")
@@ -68,7 +75,7 @@ def update(id: str) -> ResponseReturnValue:
         number = int(version) if version.isdigit() else provider.version
         host().providers.update(id, request.form.get("name", ""), config, number)
     except MoorageError as error:
-        return _form(type, provider, config, error=error, submitted=True), error.status
+        return _form(type, provider, config, form, error=error), error.status
     return redirect("/settings/llm", 303)
 
 
@@ -109,20 +116,18 @@ def _labels() -> dict[str, str]:
     return {type.type: type.label for type in host().providers.types()}
 
 
-def _pressed(type: ProviderType, provider: ProviderView | None, config: dict[str, Any]) -> ResponseReturnValue | None:
+def _pressed(
+    type: ProviderType, provider: ProviderView | None, config: dict[str, Any], form: MultiDict[str, str]
+) -> ResponseReturnValue | None:
     """The buttons of the form that do not save: search, take a result, test."""
-    if request.form.get("_use"):
-        return _form(type, provider, {**config, "model": request.form["_use"]}, submitted=False)
-    if request.form.get("_search"):
-        text = str(config.get("model", ""))
-        outcome = finding.find(SearchQuery(text=text, limit=10), [type.search_source] if type.search_source else [])
-        return _form(type, provider, config, outcome=outcome, submitted=True)
-    if request.form.get("_action") == "test":
+    if form.get("_use") or finding.pressed():
+        return _form(type, provider, config, form)
+    if form.get("_action") == "test":
         try:
             result = host().providers.test(type=type.type, config=config, id=provider.id if provider else None)
         except InvalidInput as error:
-            return _form(type, provider, config, error=error, submitted=True)
-        return _form(type, provider, config, test=result, submitted=True)
+            return _form(type, provider, config, form, error=error)
+        return _form(type, provider, config, form, test=result)
     return None
 
 
@@ -130,19 +135,19 @@ def _form(
     type: ProviderType,
     provider: ProviderView | None,
     config: dict[str, Any],
+    form: MultiDict[str, str] | None = None,
     *,
     error: MoorageError | None = None,
     test: TestResult | None = None,
-    outcome: SearchOutcome | None = None,
-    submitted: bool = False,
 ) -> str:
+    """The form of a provider; `form` is how it was sent, where it was."""
     if provider is not None:
         config = {**provider.config, **config}  # the masks of its secrets stay
     errors = error.errors if isinstance(error, InvalidInput) else ()
     made = forms.fields(
         type.schema_,
         config,
-        submitted=request.form if submitted else None,
+        submitted=form,
         errors=errors,
         search_source=type.search_source,
     )
@@ -158,10 +163,5 @@ def _form(
         errors=[item for item in forms.unplaced(made, errors) if item.field != "name"],
         problem=error if error is not None and not errors else None,
         test=test,
-        outcome=outcome,
+        find=finding.in_form(type, form or MultiDict(), config, PREFIX),
     )
-
-
-def _picks(text: str, source: str | None) -> str:
-    outcome = finding.find(SearchQuery(text=text, limit=10), [source] if source else []) if text.strip() else None
-    return render_template("fragments/picks.html", outcome=outcome, name=request.args.get("name", "config.model"))

@@ -21,8 +21,8 @@ PATIENCE = 2.5  # seconds that the page, and the search below, wait for a server
 @pages.get("/models")
 def models() -> ResponseReturnValue:
     kind = fragment()
-    if kind in ("results", "panel"):
-        return finding.fragment(kind, "/models", fixed=FIXED)
+    if kind in finding.FRAGMENTS:
+        return finding.fragment(kind, finding.page("/models", fixed=FIXED))
     return _page()
 
 
@@ -45,7 +45,6 @@ def clean_up() -> ResponseReturnValue:
 
 
 def _page(error: MoorageError | None = None) -> str | Iterator[str]:
-    values = finding.context("/models", fixed=FIXED)
     local, storage = host().local, host().storage
     freed = request.args.get("freed", "")
     return stream_template(
@@ -57,7 +56,7 @@ def _page(error: MoorageError | None = None) -> str | Iterator[str]:
         target_names=local.names(),
         freed=int(freed) if freed.isdigit() else None,
         error=error,
-        **values,
+        find=finding.page("/models", fixed=FIXED),
     )
 
 

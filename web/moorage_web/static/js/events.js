@@ -68,7 +68,7 @@ async function refresh(src, entry) {
 }
 
 /** Say it in the live region: only the newest, at most every five seconds. */
-function speak(text) {
+export function speak(text) {
   const waiting = unspoken !== undefined;
   unspoken = text;
   if (waiting) return;

@@ -1,125 +1,383 @@
-// Search as you type, panels in place, More at the end. Without this file the same form and links load pages.
-import { asking, debounce, fetchFragment, place } from "./fragments.js";
+// Finding a model, wherever the search stands: as one types, by chips, page after page, in place. On a page of its own the
+// address bar keeps what is shown; in a form (data-pick) a result goes into its field. Without this file the same form,
+// links and buttons do it.
+import { speak } from "./events.js";
+import { asking, debounce, fetchFragment, morph, place } from "./fragments.js";
+import { Looks } from "./looks.js";
 
 const DELAY = 250;
-const form = document.querySelector("form[data-search]");
-const region = () => document.getElementById("results");
-let running;
-let asked; // the address of the search that is shown or on its way: the same question is not asked twice
+const PAGES = 10; // that come by themselves while one scrolls
+const PREFIX = "search.";
+const KEPT = ["target", "context"]; // what the panel was asked for
 
-function address() {
-  const url = new URL(form.getAttribute("action") || location.pathname, location.href);
-  for (const [key, value] of new FormData(form)) if (value) url.searchParams.append(key, value);
-  return url;
+/** What names the model of a row, and the commit that the list has said. */
+function about({ dataset }) {
+  return { open: dataset.result, ...(dataset.revision && { revision: dataset.revision }) };
 }
 
-async function search() {
-  if (address().href === asked) return;
-  asked = address().href;
-  running?.abort();
-  running = new AbortController();
-  const { signal } = running;
-  const url = address();
-  region().setAttribute("aria-busy", "true");
-  try {
-    const body = await fetchFragment(asking(url, "results"), { signal });
-    if (signal.aborted) return;
-    place(body);
-    history.replaceState(null, "", url);
-    countFilters();
-  } catch (error) {
-    if (error.name === "AbortError") return;
-    asked = undefined;
-    form.querySelector("[data-failed]").hidden = false;
-  } finally {
-    if (!signal.aborted) region().removeAttribute("aria-busy");
+class Finder {
+  constructor(root) {
+    this.root = root;
+    this.picks = "pick" in root.dataset;
+    this.form = root.closest("form") ?? root.querySelector("form");
+    this.area = this.picks ? root.closest(".field") : root;
+    this.field = this.area.querySelector("[data-query]");
+    this.looks = new Looks((lines, signal) => this.look(lines, signal));
+    this.end = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && this.scrolled(), { rootMargin: "500px 0px" });
+    this.typed = debounce(() => this.search(), DELAY);
+    this.area.addEventListener("input", (event) => this.entered(event));
+    this.area.addEventListener("change", (event) => this.chosen(event));
+    this.area.addEventListener("keydown", (event) => this.pressed(event));
+    this.area.addEventListener("click", (event) => this.clicked(event));
+    this.area.addEventListener("submit", (event) => this.submitted(event));
+    if (!this.picks) this.keepAddress();
+    this.pages = 1;
+    if (this.list) this.shown = this.address().href;
+    this.settle();
   }
-}
 
-function start() {
-  form.querySelector("[data-failed]").hidden = true;
-  return search();
-}
+  get region() { return this.root.querySelector("#results"); }
+  get list() { return this.root.querySelector("#results-list"); }
+  get more() { return this.root.querySelector("[data-more]"); }
+  get filters() { return [...this.root.querySelectorAll(".filters :is(input, select), [data-filter]")]; }
 
-function countFilters() {
-  const used = [...form.querySelectorAll(".filters :is(input:not([type=checkbox]), select)")].filter((item) => item.value);
-  const count = form.querySelector("[data-filter-count]");
-  count.hidden = !used.length;
-  count.textContent = used.length;
-}
+  // What is asked for
 
-async function showPanel(link) {
-  const row = link.closest("[data-result]");
-  const slot = row.querySelector("[data-panel-slot]");
-  const url = new URL(location.href);
-  if (link.getAttribute("aria-expanded") === "true") {
-    close(row);
-    url.searchParams.delete("open");
-    history.replaceState(null, "", url);
-    return;
+  address(changes = {}) {
+    const url = new URL(this.root.dataset.find, location.href);
+    url.searchParams.set("q", this.field.value);
+    for (const item of this.form.querySelectorAll('input[type="hidden"]')) {
+      if (!this.picks) url.searchParams.append(item.name, item.value);
+    }
+    const sources = this.filters.filter((item) => item.type === "checkbox");
+    const all = sources.every((item) => item.checked);
+    for (const item of this.filters) {
+      const value = item.type === "checkbox" ? item.checked && !all && item.value : item.value.trim();
+      if (value && value !== item.dataset.usual) url.searchParams.append(item.name.replace(PREFIX, ""), value);
+    }
+    if (this.picks) {
+      url.searchParams.set("type", this.root.dataset.pick);
+      const own = [...this.form.elements].some((item) => item.name.endsWith(".endpoint") && item.value.trim());
+      if (own) url.searchParams.set("own", "1");
+    }
+    const before = new URL(location.href).searchParams;
+    for (const name of this.picks ? [] : KEPT) if (before.has(name)) url.searchParams.set(name, before.get(name));
+    if (!url.searchParams.get("q")) url.searchParams.delete("q");
+    for (const [name, value] of Object.entries(changes)) url.searchParams.set(name, value);
+    return url;
   }
-  for (const other of region().querySelectorAll('[aria-current="true"]')) close(other);
-  link.setAttribute("aria-expanded", "true");
-  row.setAttribute("aria-current", "true");
-  url.searchParams.set("open", row.dataset.result);
-  slot.replaceChildren(document.getElementById("panel-wait").content.cloneNode(true));
-  try {
-    const body = await fetchFragment(asking(url, "panel"));
-    if (link.getAttribute("aria-expanded") !== "true") return;
-    slot.replaceChildren(...body.childNodes);
-    history.replaceState(null, "", url);
-  } catch {
-    location.assign(link.href);
+
+  async search({ open, keep = false } = {}) {
+    const url = this.address();
+    if (url.href === this.shown) return; // the same question is not asked twice
+    this.shown = url.href;
+    this.running?.abort();
+    this.running = new AbortController();
+    const { signal } = this.running;
+    this.root.querySelector("[data-failed]").hidden = true;
+    this.region.setAttribute("aria-busy", "true");
+    try {
+      const body = await fetchFragment(asking(url, "results", open ? { open } : {}), { signal });
+      if (signal.aborted) return;
+      this.looks.clear();
+      place(body);
+      this.pages = 1;
+      this.stuck = false;
+      if (!this.picks && !keep) history.replaceState(null, "", url);
+      this.count();
+      this.settle();
+      if (this.region.dataset.say) speak(this.region.dataset.say);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.shown = undefined;
+      this.root.querySelector("[data-failed]").hidden = false;
+    } finally {
+      if (!signal.aborted) this.region.removeAttribute("aria-busy");
+    }
   }
-}
 
-function close(row) {
-  row.removeAttribute("aria-current");
-  row.querySelector("[data-panel]").setAttribute("aria-expanded", "false");
-  row.querySelector("[data-panel-slot]").replaceChildren();
-}
-
-async function append(link) {
-  link.setAttribute("aria-busy", "true");
-  try {
-    const body = await fetchFragment(asking(link.href, "results"));
-    const fresh = [...body.querySelectorAll("#results-list > li")];
-    const more = body.querySelector("#results-more");
-    document.getElementById("results-list").append(...fresh);
-    if (more) document.getElementById("results-more").replaceWith(more);
-    else document.getElementById("results-more").remove();
-    fresh[0]?.querySelector("a").focus({ preventScroll: true });
-  } catch {
-    location.assign(link.href);
+  count() {
+    const used = this.filters.filter((item) => item.type !== "checkbox" && item.value && !("filter" in item.dataset));
+    const count = this.root.querySelector("[data-count]");
+    count.hidden = !used.length;
+    count.textContent = used.length;
   }
-}
 
-/** Up and down go through the results; up from the first goes back to the field. */
-function walk(event) {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  const field = form.elements.q;
-  const stops = [field, ...region().querySelectorAll("[data-panel]")];
-  const at = stops.indexOf(document.activeElement);
-  const next = stops[at + (event.key === "ArrowDown" ? 1 : -1)];
-  if (at < 0 || !next) return;
-  event.preventDefault();
-  next.focus();
-}
+  set(name, value) {
+    for (const item of this.filters) {
+      if (item.name.replace(PREFIX, "") !== name) continue;
+      if (item.type === "checkbox") item.checked = !value || item.value === value;
+      else item.value = value;
+    }
+  }
 
-if (form && region()) {
-  const typed = debounce(start, DELAY);
-  form.addEventListener("submit", (event) => {
+  // What comes by itself
+
+  /** The rows have changed: look after those that are new. */
+  settle() {
+    this.looks.watch(this.region);
+    this.end.disconnect();
+    if (this.more) this.end.observe(this.more);
+  }
+
+  async look(lines, signal) {
+    const row = lines.closest("[data-result]");
+    const body = await fetchFragment(asking(this.address(about(row)), "where"), { signal });
+    const fresh = body.querySelector(".where");
+    const failed = body.querySelector(".way-failed");
+    const held = lines.contains(document.activeElement);
+    if (fresh) morph(lines, fresh);
+    else (lines.querySelector(".see, .way-failed") ?? lines.querySelector(".way-what").lastChild).replaceWith(failed);
+    if (held && !lines.contains(document.activeElement)) row.querySelector("[data-panel]").focus({ preventScroll: true });
+    return failed?.dataset.rest;
+  }
+
+  scrolled() {
+    if (this.pages < PAGES && !this.stuck) this.append();
+  }
+
+  async append(byHand = false) {
+    const { more } = this;
+    if (!more || more.ariaBusy) return;
+    more.ariaBusy = "true";
+    const url = this.picks ? this.address({ cursor: more.value }) : more.href;
+    const shown = this.shown;
+    try {
+      const body = await fetchFragment(asking(url, "results"));
+      if (this.shown !== shown) return;
+      if (!this.list) { // the first page had failed
+        place(body);
+        this.settle();
+        return;
+      }
+      const here = new Set([...this.list.children].map((row) => row.dataset.result));
+      const rows = [...body.querySelectorAll("#results-list > li")].filter((row) => !here.has(row.dataset.result));
+      const next = body.querySelector("#results-more");
+      const troubles = body.querySelectorAll("#results > .notice");
+      this.list.append(...rows);
+      for (const old of this.root.querySelectorAll("#results > .notice")) old.remove();
+      this.list.after(...troubles);
+      this.stuck = !rows.length;
+      this.root.querySelector("#results-more").replaceWith(...(next ? [next] : []));
+      if (rows.length) this.pages += 1;
+      this.settle();
+      this.keep();
+      if (byHand) (rows[0]?.querySelector("[data-panel]") ?? this.more)?.focus({ preventScroll: true });
+    } catch {
+      this.stuck = true;
+      more.ariaBusy = null;
+      this.root.querySelector("[data-failed]").hidden = false;
+    }
+  }
+
+  // One model in place
+
+  row(key) { return [...(this.list?.children ?? [])].find((row) => row.dataset.result === key); }
+
+  get open() { return this.list?.querySelector('[aria-current="true"]'); }
+
+  async show(row, { keep = false } = {}) {
+    const before = this.open;
+    const link = row.querySelector("[data-panel]");
+    if (before) this.close(before, true);
+    link.setAttribute("aria-expanded", "true");
+    row.setAttribute("aria-current", "true");
+    const slot = row.querySelector("[data-panel-slot]");
+    slot.replaceChildren(this.root.querySelector("[data-wait]").content.cloneNode(true));
+    if (!keep) this.remember(row.dataset.result, before ? "replaceState" : "pushState");
+    await this.fill(row);
+  }
+
+  /** Ask for the panel of a row, again where it is there already: what has the focus keeps it. */
+  async fill(row, changes = {}) {
+    this.filling?.abort();
+    this.filling = new AbortController();
+    const { signal } = this.filling;
+    const slot = row.querySelector("[data-panel-slot]");
+    const picked = [...slot.querySelectorAll('[name="file"]')].find((item) => item.checked && !item.defaultChecked);
+    slot.firstElementChild?.setAttribute("aria-busy", "true");
+    try {
+      const url = this.address({ ...about(row), ...(picked && { file: picked.value }), ...changes });
+      const body = await fetchFragment(asking(url, "panel"), { signal });
+      if (signal.aborted || row !== this.open) return;
+      const fresh = body.querySelector(".panel");
+      if (slot.firstElementChild) morph(slot.firstElementChild, fresh);
+      else slot.replaceChildren(fresh);
+      for (const item of slot.querySelectorAll('[name="file"]')) item.checked = item.defaultChecked;
+      const { say } = slot.firstElementChild.dataset;
+      if (say && changes.target) speak(say);
+      const { form, submitter } = this.late ?? {};
+      if (submitter?.isConnected && !submitter.disabled) form.requestSubmit(submitter);
+      this.late = undefined;
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.late = undefined;
+      this.root.querySelector("[data-failed]").hidden = false;
+      slot.firstElementChild?.removeAttribute("aria-busy");
+    }
+  }
+
+  close(row, keep = false) {
+    this.filling?.abort();
+    row.removeAttribute("aria-current");
+    row.querySelector("[data-panel]").setAttribute("aria-expanded", "false");
+    row.querySelector("[data-panel-slot]").replaceChildren();
+    if (!keep) this.remember(null, "replaceState");
+  }
+
+  // The address bar
+
+  keepAddress() {
+    addEventListener("popstate", () => this.follow());
+    addEventListener("pagehide", () => this.keep());
+    const { pages, y } = history.state ?? {};
+    if (pages > 1) this.restore(pages, y);
+  }
+
+  /** The state of this entry of the history: how many pages are shown, and how far one has scrolled. */
+  keep() {
+    if (!this.picks && this.pages > 1) history.replaceState({ pages: this.pages, y: scrollY }, "");
+  }
+
+  async restore(pages, y) {
+    this.stuck = true; // until they are all there
+    for (let at = 1; at < pages && this.more; at += 1) await this.append();
+    this.stuck = false;
+    scrollTo(0, y);
+  }
+
+  remember(open, how) {
+    if (this.picks) return;
+    const url = new URL(location.href);
+    for (const name of ["open", "file", "files"]) url.searchParams.delete(name);
+    if (open) url.searchParams.set("open", open);
+    history[how](history.state, "", url);
+  }
+
+  /** Back and forward: the search of the address, and its panel. */
+  async follow() {
+    const { searchParams } = new URL(location.href);
+    const open = searchParams.get("open");
+    this.field.value = searchParams.get("q") ?? "";
+    for (const item of this.filters) {
+      const values = searchParams.getAll(item.name);
+      if (item.type === "checkbox") item.checked = !values.length || values.includes(item.value);
+      else item.value = values[0] ?? item.dataset.usual ?? "";
+    }
+    await this.search({ open, keep: true });
+    if (this.open?.dataset.result === (open ?? undefined)) return;
+    if (this.open) this.close(this.open, true);
+    if (open && this.row(open)) await this.show(this.row(open), { keep: true });
+  }
+
+  // What people do
+
+  entered(event) {
+    if (event.target === this.field || this.filters.includes(event.target)) this.typed();
+  }
+
+  chosen(event) {
+    const judge = event.target.closest("[data-judge]");
+    if (!judge) return;
+    const changes = Object.fromEntries([...judge.querySelectorAll("select")].map((item) => [item.name, item.value]));
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(changes)) url.searchParams.set(name, value);
+    history.replaceState(history.state, "", url);
+    this.shown = this.address().href;
+    this.fill(judge.closest("[data-result]"), changes);
+  }
+
+  clicked(event) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    const on = event.target.closest("a, button");
+    if (!on || on.disabled) return;
+    const row = on.closest("[data-result]");
+    const { dataset } = on;
+    if (on.form === this.form && !this.picks) {
+      if (on.type !== "submit") return;
+      this.search();
+    } else if ("panel" in dataset || "see" in dataset) {
+      if (row === this.open) this.close(row);
+      else this.show(row);
+    } else if ("retry" in dataset) this.looks.again(row.querySelector(".where"));
+    else if ("again" in dataset) this.fill(row);
+    else if ("all" in dataset) this.fill(row, { files: "all" });
+    else if ("more" in dataset) this.append(true);
+    else if ("chip" in dataset) this.change(() => this.set(dataset.chip, dataset.value));
+    else if ("text" in dataset) this.change(() => { this.field.value = dataset.text; });
+    else if ("use" in dataset) this.use(on.value);
+    else if (on.name === "_search") this.search();
+    else return;
     event.preventDefault();
-    start();
-  });
-  form.addEventListener("input", typed);
-  document.addEventListener("keydown", walk);
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("#results a");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-    if (!link.matches("[data-panel], [data-more]")) return;
+  }
+
+  /** A panel that is on its way to another target must not install on the one before: the button waits for it. */
+  submitted(event) {
+    if (!event.target.closest('.panel[aria-busy="true"]')) return;
     event.preventDefault();
-    if (link.matches("[data-panel]")) showPanel(link);
-    else append(link);
-  });
+    this.late = { form: event.target, submitter: event.submitter };
+  }
+
+  change(make) {
+    make();
+    this.search();
+  }
+
+  use(id) {
+    this.running?.abort();
+    this.looks.clear();
+    this.field.value = id;
+    this.region.replaceChildren();
+    this.shown = undefined;
+    this.field.focus();
+  }
+
+  pressed(event) {
+    if (event.key === "Escape") this.escape(event);
+    else if (event.key === "Enter" && this.picks && (event.target === this.field || this.filters.includes(event.target))) {
+      event.preventDefault(); // the first button of the form would be pressed
+      this.search();
+    } else if (["ArrowDown", "ArrowUp", "Home", "End"].includes(event.key)) this.walk(event);
+  }
+
+  escape(event) {
+    const row = this.open?.contains(event.target) ? this.open : null;
+    if (row) this.close(row);
+    else if (!this.picks || !this.region.hasChildNodes()) return;
+    else {
+      this.running?.abort();
+      this.looks.clear();
+      this.region.replaceChildren();
+      this.shown = undefined;
+    }
+    event.preventDefault();
+    (row?.querySelector("[data-panel]") ?? this.field).focus();
+  }
+
+  /** Up and down go through the results, from the field and back to it; Home and End to the first and the last. */
+  walk(event) {
+    const rows = [...(this.list?.children ?? [])];
+    const stops = rows.map((row) => row.querySelector("[data-use]:enabled") ?? row.querySelector("[data-panel]"));
+    const at = event.target === this.field ? -1 : rows.indexOf(event.target.closest(".name, [data-use]")?.closest("[data-result]"));
+    if (!stops.length || (at < 0 && event.target !== this.field)) return;
+    if (at < 0 && event.key !== "ArrowDown") return;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: stops.length - 1 }[event.key];
+    const next = to < 0 ? this.field : stops[to];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  }
 }
+
+const bound = new WeakSet();
+
+/** Make every search below `scope` live that is not yet; a form calls it for what it has just replaced. */
+export function bind(scope = document) {
+  for (const root of scope.querySelectorAll("[data-find]")) {
+    if (bound.has(root)) continue;
+    bound.add(root);
+    new Finder(root);
+  }
+}
+
+bind();
