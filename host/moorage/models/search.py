@@ -14,7 +14,6 @@ Road = Literal["pull", "import"]
 """How a model gets onto a target: the target pulls it by itself, or the host downloads and imports it."""
 
 
-
 class SearchQuery(Model):
     """What `search_models` is asked. Parameter counts are whole numbers of weights; None means no such filter."""
 
