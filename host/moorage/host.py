@@ -93,7 +93,7 @@ class Host:
         )
         self.catalog = CatalogService(self.plugins, self.events)
         self.search = Search(self.plugins, self.events)
-        self.keys = Keys(self.plugins)
+        self.keys = Keys(self.plugins, clock)
         self.providers = Providers(self.store, configs, self.plugins, self.events, clock, new_id, context_length)
         self.tools = Tools(self.plugins, clock, lambda: self.preferences.current.time_zone)
         self.agents = Agents(self.store, configs, self.plugins, self.providers, self.tools, self.events, clock, new_id)

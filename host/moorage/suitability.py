@@ -67,13 +67,15 @@ class Suitability:
         files = tuple(seen.get(file.name, file) for file in detail.files)
         return detail.model_copy(update={"files": files, "targets": tuple(choices)})
 
-    def fit(self, file: ModelFile, detail: ModelDetail, target: str, *, read: bool) -> Fit:
-        """Whether a file fits a target's memory, with the context length of the settings.
+    def fit(
+        self, file: ModelFile, detail: ModelDetail, target: str, context_length: int | None = None, *, read: bool
+    ) -> Fit:
+        """Whether a file fits a target's memory; the context length is that of the settings where none is given.
 
         Without `read` only a header that is known already counts, so that nobody waits for the source.
         """
         headers = self._headers_of(detail, [file], read=read)
-        return self._fit(file, detail, headers, target, self._context_length())
+        return self._fit(file, detail, headers, target, context_length or self._context_length())
 
     def recommended(self, detail: ModelDetail, target: str, *, read: bool) -> ModelFile | None:
         """The file that an install onto this target takes when nobody names one; `read` as in `fit`."""

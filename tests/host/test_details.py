@@ -184,3 +184,31 @@ def test_what_has_led_to_a_failure_is_asked_for_anew(details: Details, shelf: Sh
     assert len(shelf.asked) == 2
     details.get(ref())
     assert len(shelf.asked) == 2, "and what it said then is kept"
+
+
+def test_what_was_asked_before_settings_changed_is_not_kept(details: Details, shelf: Shelf) -> None:
+    shelf.seconds = 0.2
+    with ThreadPoolExecutor(1) as pool:
+        before = pool.submit(details.get, ref())
+        while not shelf.asked:
+            time.sleep(0.01)
+        shelf.gate = Gate(state="sign-in")
+        details.forget()
+        shelf.gate = OPEN
+        assert details.get(ref()).gate.state == "open", "and who comes now does not wait for the old answer"
+        before.result()
+    assert len(shelf.asked) == 2
+
+
+def test_a_branch_moves_on(details: Details, shelf: Shelf, clock: Clock) -> None:
+    """What is kept for long is a commit; the source says which one a branch means now."""
+
+    def describe(wanted: ModelRef) -> ModelDetail:
+        shelf.asked.append(wanted)
+        return ModelDetail(source="shelf", id=wanted.id, revision="c0ffee", gate=OPEN)
+
+    details._describe = describe
+    details.get(ref(revision="main"))
+    details.get(ref(revision="main"))
+    details.get(ref(revision="c0ffee"))
+    assert [asked.revision for asked in shelf.asked] == ["main", "main"]

@@ -30,14 +30,40 @@ class Mute:
         return None
 
 
-def test_it_is_asked_once(make_host: MakeHost) -> None:
+def test_it_is_asked_once_a_minute_and_remembered_for_a_day(make_host: MakeHost) -> None:
     service = Service()
     host = make_host(plugins={"service": service, "mute": Mute()}, only=True)
-    assert host.keys.check("service") == host.keys.check("service") == service.answer
+    now = [0.0]
+    host.keys._kept._now = lambda: now[0]
+    assert host.keys.known("service") is None
+    first = host.keys.check("service")
+    assert first is not None
+    assert (first.account, first.abilities) == ("ada", (KeyAbility(name="Read gated models", allowed=True),))
+    assert first.checked_at is not None
+    assert host.keys.check("service") == host.keys.known("service") == first
     assert service.calls == 1
-    host.plugins.disable("mute")
+    now[0] = 61.0
+    assert host.keys.known("service") == first
+    assert service.calls == 1
     host.keys.check("service")
-    assert service.calls == 2, "settings and plugins that change may change what it may do"
+    assert service.calls == 2, "who has given it a permission wants to see that"
+    host.plugins.disable("mute")
+    assert host.keys.known("service") is None, "settings and plugins that change may change what it may do"
+
+
+def test_an_answer_about_the_key_before_is_not_kept(make_host: MakeHost) -> None:
+    service = Service()
+    host = make_host(plugins={"service": service}, only=True)
+    answer = service.answer
+
+    def changed_meanwhile() -> KeyCheck | None:
+        host.keys._kept.clear()
+        assert not isinstance(answer, AuthFailed)
+        return answer
+
+    host.plugins._records["service"].hooks["check_key"] = lambda **_: changed_meanwhile()
+    assert host.keys.check("service") is not None
+    assert host.keys.known("service") is None
 
 
 def test_no_key_and_a_refused_key_are_not_kept(make_host: MakeHost) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from moorage.cli.tables import plain
 from moorage.errors import MoorageError
 from moorage.settings import load_settings
 
@@ -167,6 +168,8 @@ class Output:
             click.echo(json.dumps(value, indent=2, ensure_ascii=False))
             return
         rendered = text(value)
+        if isinstance(rendered, str):
+            rendered = plain(rendered)
         if rendered is not None:
             self.console.print(rendered, highlight=False, markup=False) if isinstance(rendered, str) else (
                 self.console.print(rendered)

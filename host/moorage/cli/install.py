@@ -30,6 +30,7 @@ from moorage.cli.when import when_of
     type=click.Choice(("tell", "install", "nothing")),
     help="For an installed model: what to do when a newer revision appears (install: in the window, if one is given).",
 )
+@click.option("--context-length", type=click.IntRange(256), help="With --plan: whether it fits with so many tokens.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--watch/--no-watch", default=True, help="Stay until it has ended. [--watch]")
 @working_command(lambda options: options["watch"] and not options["only_plan"])
@@ -45,6 +46,7 @@ def command(
     days: str | None,
     time_zone: str | None,
     on_update: str | None,
+    context_length: int | None,
     only_plan: bool,
     watch: bool,
     *,
@@ -60,7 +62,7 @@ def command(
     body = {key: value for key, value in wanted.items() if value is not None}
     names = target_names(api)
     if only_plan:
-        plan = api.post("/api/llm/models/plan", body)
+        plan = api.post("/api/llm/models/plan", {**body, "contextLength": context_length})
         place: str = plan["fit"]["target"] or target or ""
         out.show(
             plan, lambda value: plan_text(value, "the built-in engine" if place == "builtin" else names.get(place))

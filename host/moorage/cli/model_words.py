@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from moorage.cli.tables import size, table
+from moorage.cli.tables import plain, size, table
 from moorage.models import Gate
 
 VERDICTS = {"fits": "fits", "tight": "tight", "too-big": "too big", "unknown": "not known"}
@@ -19,9 +19,14 @@ def fit_text(fit: Any) -> str:
         return ""
     if fit["needs"] is None:
         return VERDICTS[fit["verdict"]]
-    of = f" of {fit['has'] / 1024**3:.1f}" if fit["has"] else ""
+    of = f" of {_gib(fit['has'])}" if fit["has"] else ""
+    gpu = f" and {_gib(fit['gpu'])} of its GPU" if fit["gpu"] else ""
     about = "" if fit["basis"] == "header" else "about "
-    return f"{VERDICTS[fit['verdict']]}, {about}{fit['needs'] / 1024**3:.1f}{of} GiB"
+    return f"{VERDICTS[fit['verdict']]}, {about}{_gib(fit['needs'])}{of} GiB{gpu}"
+
+
+def _gib(amount: int) -> str:
+    return f"{amount / 1024**3:.1f}"
 
 
 def gate_text(gate: Any) -> str:
@@ -61,26 +66,53 @@ def choice_text(choice: Any) -> str:
 
 def detail_text(detail: Any) -> Any:
     """Everything about one model, as `moorage models show` prints it."""
-    served = served_text(detail["servedBy"])
     lines = [f"{detail['id']} at {detail['revision'][:12]}. Licence: {detail['license'] or 'not said'}."]
     lines += filter(None, (gate_text(detail["gate"]), detail["notice"]))
-    lines.append(f"Use through the API: {served}." if served else "Use through the API: no provider serves it.")
-    lines += ["Install here:", *(f"  {choice_text(choice)}" for choice in detail["targets"])]
-    files = table(
-        ("file", "quantisation", "size", "fit", ""),
+    parts: list[Any] = [Text(plain("\n".join(lines)))]
+    if detail["servedBy"]:
+        parts += [Text("Use through the API, prices per million tokens:"), _providers(detail["servedBy"])]
+    else:
+        parts.append(Text("Use through the API: no provider serves it."))
+    choices = [f"  {choice_text(choice)}" for choice in detail["targets"]]
+    return Group(*parts, Text(plain("\n".join(["Install here:", *choices]))), _files(detail["files"]))
+
+
+def _providers(served: Any) -> Any:
+    rows = (
         (
-            (
-                file["name"],
-                file["quantization"],
-                size(file["size"]),
-                fit_text(file["fit"]),
-                " ".join(filter(None, ("Recommended." if file["recommended"] else "", file["guidance"]))),
-            )
-            for file in detail["files"]
-            if file["role"] == "model"
-        ),
+            item["provider"],
+            item["status"],
+            None if item["inputPrice"] is None else dollars(item["inputPrice"]),
+            None if item["outputPrice"] is None else dollars(item["outputPrice"]),
+            item["contextLength"],
+            {True: "yes", False: "no"}.get(item["tools"]),
+        )
+        for item in served
+    )
+    columns = ("provider", "status", "in", "out", "context", "tools")
+    return table(columns, rows, right=("in", "out", "context"), whole="provider", empty="")
+
+
+def _files(files: Any) -> Any:
+    rows = (
+        (
+            file["name"],
+            file["quantization"],
+            size(file["size"]),
+            fit_text(file["fit"]),
+            " ".join(filter(None, ("Recommended." if file["recommended"] else "", file["guidance"], _road(file)))),
+        )
+        for file in files
+        if file["role"] == "model"
+    )
+    return table(
+        ("file", "quantisation", "size", "fit", ""),
+        rows,
         right=("size",),
         whole="file",
         empty="It has no GGUF file, so it cannot be installed. Another author may have one: moorage search --gguf",
     )
-    return Group(Text("\n".join(lines)), files)
+
+
+def _road(file: Any) -> str:
+    return f"Imported: {file['roadReason']}" if file["roadReason"] else ""

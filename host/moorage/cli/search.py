@@ -81,7 +81,7 @@ def _rows(outcome: Any) -> Any:
                 hit["license"],
                 "yes" if hit["hasGguf"] else "",
                 hit["gated"] or "",
-                ", ".join(item["provider"] for item in hit["servedBy"] or ()),
+                ", ".join(item["provider"] for item in hit["servedBy"] or () if item["status"] in (None, "live")),
             )
             for hit in outcome["results"]
         ),

@@ -42,7 +42,12 @@ def table(
 
 def _line(cell: Any) -> Text:
     """One line, whatever a plugin's message has in it: a row is a line where it is piped."""
-    return Text("" if cell is None else " ".join(str(cell).split()))
+    return Text("" if cell is None else plain(" ".join(str(cell).split())))
+
+
+def plain(text: str) -> str:
+    """`text` without what steers a terminal: names and messages come from strangers."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
 
 
 def size(bytes: int | None) -> str:

@@ -65,12 +65,14 @@ class Planner:
         road: Road | None = None,
         install: Install | None = None,
         look: bool = False,
+        context_length: int | None = None,
         asks_target: Callable[[], None] = lambda: None,
     ) -> tuple[InstallPlan, Credential | None]:
         """The plan, and the key the host may use to fetch the files. InvalidInput where file or target is unknown.
 
         `install` is the one that this plan is for, so that only those before it count against it. With `look` somebody
-        only wants to see it, and the header of the file is read for that where it is not known. `asks_target` hears
+        only wants to see it, judged for `context_length` tokens (none: the setting's), and the header of the file is
+        read for that where it is not known. `asks_target` hears
         when the source has answered, and the plugin of the target is asked.
         """
         detail = self._search.describe(source, model, fresh=install is not None and install.attempt > 1)
@@ -89,7 +91,7 @@ class Planner:
         )
         asks_target()
         plan = self._plugins.plan_install(request)
-        return self._completed(plan, detail, chosen, target_id, note, install, look), detail.credential
+        return self._completed(plan, detail, chosen, target_id, note, install, look, context_length), detail.credential
 
     def _choose(
         self, detail: ModelDetail, file: str | None, quantization: str | None, target: str, look: bool
@@ -133,6 +135,7 @@ class Planner:
         note: str | None,
         install: Install | None,
         look: bool,
+        context_length: int | None,
     ) -> InstallPlan:
         """The plugin's plan with what the host knows: gate, disk, fit and why this file."""
         problems = list(plan.problems)
@@ -150,7 +153,7 @@ class Planner:
                 problems.append(Problem(code="gated", message=gate.message or "", hint=gate.hint))
         fit = plan.fit
         if fit.verdict == "unknown" and fit.needs is None:
-            fit = self._suitability.fit(file, detail, target, read=look)
+            fit = self._suitability.fit(file, detail, target, context_length, read=look)
         unchecked = NO_HASH if plan.road == "import" and any(part.sha256 is None for part in plan.files) else None
         return plan.model_copy(
             update={

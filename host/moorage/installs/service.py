@@ -101,10 +101,18 @@ class Installs:
         quantization: str | None = None,
         target: str | None = None,
         road: Road | None = None,
+        context_length: int | None = None,
     ) -> InstallPlan:
-        """What an install would do; nothing is done."""
+        """What an install would do; nothing is done. Its fit is for `context_length` tokens, or the setting's."""
         plan, _ = self._planner.plan(
-            source, model, file=file, quantization=quantization, target=target, road=road, look=True
+            source,
+            model,
+            file=file,
+            quantization=quantization,
+            target=target,
+            road=road,
+            look=True,
+            context_length=context_length,
         )
         return plan
 

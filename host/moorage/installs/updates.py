@@ -1,4 +1,4 @@
-"""Newer revisions of installed models: who wants to hear of them, and looking for them once a day."""
+"""Newer revisions of installed models: looked for once a day and shown; who wants to hear of them, or have them."""
 
 from __future__ import annotations
 
@@ -43,37 +43,41 @@ class Updates:
         self._recurring = recurring
         self._clock = clock
         self._install = install
+        self._looking = False
 
     def open(self) -> None:
-        """Look daily if anybody wants it; and hand over what a kill had left with an older revision."""
+        """Look daily if anything is installed; and hand over what a kill had left with an older revision."""
         watched = self._watched()
         for install in watched:
             same = self._queue.same(install.source, install.model, install.file, install.target)
             newest = next(other for other in same if other.state == "installed")
             if newest.id != install.id:
                 self.hand_over(newest)
-        if watched:
+        if self._installed():
             self.look_daily()
 
     def look_daily(self) -> None:
+        if self._looking:
+            return
+        self._looking = True
         self._recurring.every(UPDATES, DAY, self._look_aside, catch_up=True, first=self._clock() + DAY)
 
     def look(self) -> None:
         """Ask the sources once; one that fails is asked again the next time."""
-        for install in self._watched():
-            if isinstance(install.when, WhenUpdated):
-                try:
-                    self._look_at(install, install.when)
-                except (Conflict, Missing):
-                    continue  # it was changed or removed at this moment
-                except MoorageError as error:
-                    log.warning("no look for a newer revision of %s: %s", install.model, error)
+        for install in self._installed():
+            try:
+                self._look_at(install, install.when if isinstance(install.when, WhenUpdated) else None)
+            except (Conflict, Missing):
+                continue  # it was changed or removed at this moment
+            except MoorageError as error:
+                log.warning("no look for a newer revision of %s: %s", install.model, error)
 
     def hand_over(self, install: Install) -> None:
         """What was to happen when a newer revision appears holds for the newer revision too.
 
         It is written there first: whatever ends this in between, nothing is lost.
         """
+        self.look_daily()
         older = [
             other
             for other in self._queue.same(install.source, install.model, install.file, install.target)
@@ -88,13 +92,20 @@ class Updates:
 
     def forget(self, target: str, model: str) -> None:
         """The model was taken off its target."""
-        for install in self._watched():
+        for install in self._queue.list(("installed",)).items:
             if install.target == target and install.model_name == model:
                 self._set(install.id, when="now", update=None)
 
     def _watched(self) -> list[Install]:
         installed = self._queue.list(("installed",)).items
         return [install for install in installed if isinstance(install.when, WhenUpdated)]
+
+    def _installed(self) -> list[Install]:
+        """The newest record of each file on each target."""
+        newest: dict[tuple[str, ...], Install] = {}
+        for install in self._queue.list(("installed",)).items:
+            newest.setdefault((install.source, install.model, install.file, install.target), install)
+        return list(newest.values())
 
     def _set(self, id: str, **fields: Any) -> None:
         with suppress(Conflict, Missing):
@@ -104,7 +115,8 @@ class Updates:
         """The schedule's thread is for waking only."""
         threading.Thread(target=self.look, name=UPDATES, daemon=True).start()
 
-    def _look_at(self, install: Install, rule: WhenUpdated) -> None:
+    def _look_at(self, install: Install, rule: WhenUpdated | None) -> None:
+        """Without a rule a newer revision is shown with the model and among the news, and nobody is told."""
         if install.model_name is not None and self._targets.lacks(install.target, install.model_name):
             self._set(install.id, when="now", update=None)
             return
@@ -119,10 +131,11 @@ class Updates:
         if install.update is None or install.update.revision != detail.revision:
             found = NewerRevision(revision=detail.revision, found_at=self._clock())
             install = self._queue.change(install.id, allowed=("installed",), update=found)
-            self._events.publish(
-                "install.updated", install.id, model=install.model, revision=detail.revision, rule=rule.on_update
-            )
-        if rule.on_update == "install" and not self._was_refused(install, detail.revision):
+            if rule is not None:
+                self._events.publish(
+                    "install.updated", install.id, model=install.model, revision=detail.revision, rule=rule.on_update
+                )
+        if rule is not None and rule.on_update == "install" and not self._was_refused(install, detail.revision):
             self._install(install, WhenWindow(window=rule.window) if rule.window is not None else "now")
 
     def _was_refused(self, install: Install, revision: str) -> bool:

@@ -18,9 +18,9 @@ _MESSAGES: dict[GateState, str] = {
     "unknown": "Whether this model's files may be had cannot be seen now.",
 }
 _HINTS: dict[GateState, str] = {
-    "sign-in": "Save a token of your account on the Plugins page; the licence may have to be accepted too{page}.",
-    "accept-licence": "Accept the licence or ask for access, then try again{page}.",
-    "refused": "Choose another model, or ask its author{page}.",
+    "sign-in": "Save a token of your account on the Plugins page; the licence may have to be accepted too{page}",
+    "accept-licence": "Accept the licence or ask for access, then try again{page}",
+    "refused": "Choose another model, or ask its author{page}",
     "unknown": "Try again in a moment.",
 }
 
@@ -40,7 +40,8 @@ class Gate(Model):
     def hint(self) -> str | None:
         """What to do about it."""
         hint = _HINTS.get(self.state)
-        return hint and hint.format(page=f": {self.url}" if self.url else "")
+        # No full stop behind an address: some terminals would take it along.
+        return hint and hint.format(page=f": {self.url}" if self.url else ".")
 
     @property
     def closed(self) -> bool:

@@ -217,9 +217,10 @@ class KeyAbility(Model):
 
 
 class KeyCheck(Model):
-    """What a service says of the saved key: whose it is, what kind, and what it may do."""
+    """What a service says of the saved key: whose it is, what kind, and what it may do. The host says when it asked."""
 
     account: str
     kind: str
     abilities: tuple[KeyAbility, ...] = ()
     notice: str | None = None
+    checked_at: Time | None = None

@@ -64,9 +64,13 @@ class Details:
             raise
         finally:
             with self._lock:
-                del self._asked[ref]
+                if self._asked.get(ref) is mine:
+                    del self._asked[ref]
 
     def forget(self) -> None:
+        """As when a key has changed: what is under way was asked with the old one, and is for those who wait only."""
+        with self._lock:
+            self._asked.clear()
         self._kept.clear()
 
     def _fresh(self, ref: ModelRef) -> ModelDetail | None:
@@ -77,8 +81,10 @@ class Details:
 
     def _ask(self, ref: ModelRef, *, fresh: bool) -> ModelDetail:
         with self.slot(ref.source):
+            epoch = self._kept.epoch
             detail = (None if fresh else self._fresh(ref)) or self._describe(ref)
         if not detail.partial:
-            self._kept.put(ref, detail)
-            self._kept.put(ModelRef(source=ref.source, id=ref.id, revision=detail.revision), detail)
+            if ref.revision in (None, detail.revision):  # else it is a branch, which moves on
+                self._kept.put(ref, detail, epoch)
+            self._kept.put(ModelRef(source=ref.source, id=ref.id, revision=detail.revision), detail, epoch)
         return detail

@@ -141,9 +141,10 @@ class Search:
         cached = page is not None
         error: MoorageError | None = None
         if page is None:
+            epoch = self._pages.epoch
             try:
                 page = self._plugins.search_models(source, query) or SearchPage(results=())
-                self._pages.put(key, page)
+                self._pages.put(key, page, epoch)
             except MoorageError as raised:
                 error = raised
                 page = self._pages.get(key, STALE_SECONDS)

@@ -331,6 +331,21 @@ def test_a_newer_revision_is_told_once(begin: MakeTravelled, hub: FakeHub) -> No
     assert "newer revision" in texts(host, install.id)
 
 
+def test_one_that_nobody_watches_shows_its_newer_revision_too(begin: MakeTravelled, hub: FakeHub) -> None:
+    host, timer = begin()
+    install = installed(host, hub)
+    story = Story(host)
+    newer(host, hub, {"m-Q4_K_M.gguf": weights(2_000_000, seed=2)})
+    timer.advance(timedelta(days=1, seconds=1))
+    until(lambda: host.installs.get(install.id).update is not None)
+    assert [news.kind for news in host.saved_searches.news(limit=10).items] == ["revision"]
+    assert host.installs.get(install.id).when == "now"
+    assert not [event for event in story.events if event.type == "install.updated"], "nobody asked to be told"
+    host.local.remove("builtin", host.installs.get(install.id).model_name or "")
+    assert host.installs.get(install.id).update is None
+    assert host.saved_searches.news(limit=10).items == ()
+
+
 def test_a_commit_that_is_about_something_else_is_none(begin: MakeTravelled, hub: FakeHub) -> None:
     host, timer = begin()
     install = installed(host, hub)

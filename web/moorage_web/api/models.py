@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from flask import request
 from pydantic import Field, model_validator
@@ -18,6 +18,9 @@ from moorage_web.when import WhenField
 api = Routes("models")
 
 
+Tokens = Annotated[int, Field(ge=256, le=10_000_000)]
+
+
 class Which(Query):
     """`target` is the one that files are judged for, the likely one by default; `contextLength` in tokens."""
 
@@ -25,10 +28,10 @@ class Which(Query):
     id: Line
     revision: Line | None = None
     target: Line | None = None
-    context_length: Annotated[int, Field(ge=256, le=10_000_000)] | None = None
+    context_length: Tokens | None = None
 
 
-class PlanBody(Body):
+class Wish(Body):
     """Without `file` and `quantization` the plan takes the recommended file; without `target` the default one."""
 
     source: Line
@@ -39,7 +42,7 @@ class PlanBody(Body):
     road: Road | None = None
 
     @model_validator(mode="after")
-    def _one_wish(self) -> PlanBody:
+    def _one_wish(self) -> Self:
         if self.file is not None and self.quantization is not None:
             wrong = FieldError("quantization", "cannot be given together with file")
             raise InvalidInput("Two files are named.", errors=(wrong,))
@@ -49,7 +52,11 @@ class PlanBody(Body):
         return self.model_dump(include={"source", "model", "file", "quantization", "target", "road"})
 
 
-class ImportBody(PlanBody):
+class PlanBody(Wish):
+    context_length: Tokens | None = None
+
+
+class ImportBody(Wish):
     when: WhenField = "now"
 
 
@@ -76,7 +83,7 @@ def describe_model(query: Which) -> ModelDetail:
 @api.post("/api/llm/models/plan", body=PlanBody, answer=InstallPlan)
 def plan_install(body: PlanBody) -> InstallPlan:
     """What an install would do; nothing is done."""
-    return host().installs.plan(**body.wish())
+    return host().installs.plan(**body.wish(), context_length=body.context_length)
 
 
 @api.post("/api/llm/models/import", body=ImportBody, answer=Install, status=202, also=(200,))

@@ -65,6 +65,7 @@ def _page(
         error=error,
         saved=request.args.get("saved"),
         checked=checked,
+        known=host().keys.known,
     )
 
 
