@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from moorage.errors import Missing, MoorageError, RateLimited
@@ -38,13 +39,18 @@ def ask(plugins: Plugins, query: SavedQuery) -> Asked:
     asked = Asked(query)
     known = plugins.sources()
     orders: tuple[Sort, ...] = tuple(dict.fromkeys((query.sort, "created")))
-    for source in query.source or known:
+
+    def ask_one(source: str) -> None:
         try:
             if source not in known:
                 raise Missing("No plugin offers this source now.")
             asked.hits[source] = [hit for order in orders for hit in _results(plugins, source, query, order)]
         except MoorageError as error:
             asked.errors[source] = error
+
+    sources = query.source or known
+    with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="saved-search") as pool:
+        list(pool.map(ask_one, sources))
     if not asked.hits and not asked.errors:
         asked.errors["search"] = Missing("There is no source to search.")
     return asked

@@ -26,6 +26,7 @@ HOLD = timedelta(minutes=5)
 PAUSE = timedelta(seconds=2)  # between two that are due: sources are asked gently
 CLOSE_SECONDS = 2.0
 TIMER = "saved searches"
+FAILED = "The last look failed, and the log says why. It is tried again the next day."
 
 
 class Look(Document):
@@ -127,7 +128,7 @@ class Rounds:
         try:
             look = self._looks.hold(self._clock())
             if look is not None:
-                pause = max(PAUSE, self._one(look))
+                self._one(look)
         except MoorageError as error:  # the store, such as a full disk: it is held, and due again a little later
             log.warning("a saved search could not be run: %s", error)
             pause = HOLD
@@ -137,19 +138,24 @@ class Rounds:
             with suppress(MoorageError):
                 self.wake_in_time(pause)
 
-    def _one(self, look: Look) -> timedelta:
+    def _one(self, look: Look) -> None:
+        """Where a source asks us to wait only this search waits: others may ask other sources."""
         try:
             wait = self._run(look.id)
         except Missing:  # it was removed, perhaps by a process that was killed in the middle of it
             self._looks.drop(look.id)
-            return PAUSE
+            return
+        except Exception:  # whatever it is, it must not come again every few minutes for ever
+            log.exception("a saved search failed")
+            failed = {"last_error": FAILED, **_done(look, self._clock())}
+            self._looks.change(look.id, lambda held: held.model_copy(update=failed))
+            return
         now = self._clock()
         if wait is not None:
             again = now + timedelta(seconds=wait)
             self._looks.change(look.id, lambda held: held.model_copy(update={"held_until": again}))
-            return timedelta(seconds=wait)
-        self._looks.change(look.id, lambda held: held.model_copy(update=_done(held, now)))
-        return PAUSE
+        else:
+            self._looks.change(look.id, lambda held: held.model_copy(update=_done(held, now)))
 
 
 def _done(look: Look, now: datetime) -> dict[str, datetime | None]:

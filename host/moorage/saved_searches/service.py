@@ -6,6 +6,7 @@ import builtins
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from moorage.clock import Clock, NewId
@@ -101,7 +102,9 @@ class SavedSearches:
             due = now + DAY if search.daily else None
             self._looks.change(id, lambda look: look.model_copy(update={"due_at": due}))
             self._rounds.wake_in_time()
-        return self.run(id) if search.query != old.query else self.get(id)
+        if search.query != old.query:
+            self._run(id)
+        return self.get(id)
 
     def delete(self, id: str) -> None:
         """Forget it and what it found; installs that its rule has asked for stay."""
@@ -114,13 +117,14 @@ class SavedSearches:
 
     def run(self, id: str) -> SavedSearchNews:
         """Look now; the next daily look stays where it is. A source that fails is named in `last_error`."""
-        self._run(id)
+        self._run(id, join=True)
         return self.get(id)
 
     def mark_read(self, id: str, until: Time | None = None) -> SavedSearchNews:
         """All finds, or with `until` those that were found until then: what came since nobody has seen."""
         self._saved(id)
-        self._counted(self._memories.change(id, lambda memory: memory.read(until)), id)
+        self._memories.change(id, lambda memory: memory.read(until))
+        self._counted(id)
         return self.get(id)
 
     def news(self, *, limit: int, cursor: str | None = None) -> Page[News]:
@@ -129,11 +133,12 @@ class SavedSearches:
         for look in self._looks.all():
             search = self._documents.get(look.id) if look.unread else None
             if search is not None:
-                unread = (find for find in self._memories.get(search.id).news if not find.read)
-                found += [
-                    News(kind="find", found_at=find.found_at, search=search.id, search_name=search.name, find=find)
-                    for find in unread
-                ]
+                with suppress(Missing):  # it is removed at this moment
+                    unread = (find for find in self._memories.get(search.id).news if not find.read)
+                    found += [
+                        News(kind="find", found_at=find.found_at, search=search.id, search_name=search.name, find=find)
+                        for find in unread
+                    ]
         for install in self.revisions():
             if install.update is not None:
                 found.append(News(kind="revision", found_at=install.update.found_at, install=install))
@@ -161,36 +166,51 @@ class SavedSearches:
         if self._documents.get(id) is None:
             self._memories.drop(id)  # what a process left that was killed while it removed the search
         self._events.publish("schedule.fired", self._saved(id).id)
-        return self._run(id)
+        return self._run(id, join=True)
 
-    def _run(self, id: str) -> float | None:
-        """Look once; the seconds that a source asked us to wait."""
+    def _run(self, id: str, *, join: bool = False) -> float | None:
+        """Look once; the seconds that a source asked us to wait.
+
+        With `join` a look that is under way is as good as one of our own, and waited for.
+        """
         with self._lock:
             alone = self._running[id]
-        with alone:
-            search = self._saved(id)
-            asked = ask(self._plugins, search.query)
-            now = self._clock()
+        if not alone.acquire(blocking=False):
+            alone.acquire()
+            if join:
+                alone.release()
+                return None
+        try:
+            return self._look(id)
+        finally:
+            alone.release()
 
-            def learn(memory: SearchMemory) -> SearchMemory:
-                if self._saved(id).query != asked.query:
-                    return memory  # it was changed meanwhile: who did that looks again
-                return memory.learned(asked, now, ruled=search.rule is not None)
+    def _look(self, id: str) -> float | None:
+        asked = ask(self._plugins, self._saved(id).query)
+        search, now = self._saved(id), self._clock()
 
-            before = {find.key for find in self._memories.get(id).news}
-            memory = self._memories.change(id, learn)
-            fresh = [find for find in memory.news if find.key not in before]
-            self._counted(memory, id, last_run_at=now, last_error=asked.problem)
-            if fresh:
-                models = [find.id for find in fresh[:NAMED]]
-                self._events.publish("search.found", id, name=search.name, new=len(fresh), models=models)
-            if search.rule is not None:
-                self._taker.take(id, search.rule)
-            return asked.wait
+        def learn(memory: SearchMemory) -> SearchMemory:
+            if self._saved(id).query != asked.query:
+                return memory  # it was changed meanwhile: who did that looks again
+            return memory.learned(asked, now, ruled=search.rule is not None)
 
-    def _counted(self, memory: SearchMemory, id: str, **more: Any) -> None:
-        """What lists and counts show, beside the memory, which they do not read."""
-        self._looks.change(id, lambda look: look.model_copy(update={"unread": memory.unread, **more}))
+        before = {find.key for find in self._memories.get(id).news}
+        memory = self._memories.change(id, learn)
+        fresh = [find for find in memory.news if find.key not in before]
+        self._counted(id, last_run_at=now, last_error=asked.problem)
+        if fresh:
+            models = [find.id for find in fresh[:NAMED]]
+            self._events.publish("search.found", id, name=search.name, new=len(fresh), models=models)
+        if search.rule is not None:
+            self._taker.take(id, lambda: self._saved(id).rule)
+        return asked.wait
+
+    def _counted(self, id: str, **more: Any) -> None:
+        """What lists and counts show, beside the memory, which they do not read.
+
+        Counted while it is written: of two who do so at once the later one must not write what was true before.
+        """
+        self._looks.change(id, lambda look: look.model_copy(update={"unread": self._memories.get(id).unread, **more}))
 
     def _checked(self, values: Mapping[str, Any], old: SavedSearch | None) -> SavedSearch:
         return checked_search(

@@ -58,14 +58,17 @@ class Taker:
         self._time_zone = time_zone
         self._monotonic = monotonic
 
-    def take(self, id: str, rule: InstallRule) -> SearchMemory:
-        """Look at what waits, oldest first, until the limit of today is reached."""
+    def take(self, id: str, rule_now: Callable[[], InstallRule | None]) -> SearchMemory:
+        """Look at what waits, oldest first, until the limit of today is reached, by the rule as it is at each step."""
         memory = self._memories.get(id)
         until, looked = self._monotonic() + SECONDS, 0
         noted: dict[str, Find] = {}
         # What was counted and not asked for comes first, so that it is known whether it was counted today.
         counted_today = memory.day == self._today()
         for find in sorted(memory.waiting, key=lambda find: find.file is None):
+            rule = rule_now()
+            if rule is None:  # somebody has switched it off meanwhile
+                break
             if find.file is not None and (asked := self._asked(find)) is not None:
                 memory = self._write(id, asked)
             elif find.file is not None and counted_today:
@@ -142,9 +145,10 @@ class Taker:
         return self._write(id, _became(find, install), counted=0 if new else -1)
 
     def _asked(self, find: Find) -> Find | None:
-        """The find with its install, where that was asked for before the process ended."""
+        """The find with its install, where that was asked for before the process ended. Older ones are not its own."""
         same = self._installs.same(find.source, find.id, find.file or "", find.target or "")
-        return _became(find, same[0]) if same else None
+        ours = next((install for install in same if install.created_at >= find.found_at), None)
+        return _became(find, ours) if ours is not None else None
 
     def _write(self, id: str, *finds: Find, counted: int = 0) -> SearchMemory:
         """The finds as they are now, and how much more or less was taken today."""
