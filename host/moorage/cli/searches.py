@@ -52,7 +52,7 @@ def save(name: str, query: dict[str, Any], daily: bool, *, api: Api, out: Output
     made = api.post(PATH, body)
     if made["lastError"]:
         out.errors.print(made["lastError"], markup=False)
-    if not api.serving:
+    if daily and not api.serving:
         out.errors.print("It is run daily only while Moorage runs: moorage serve", markup=False)
     out.show(made, lambda value: f"{value['name']} was saved as {value['id']}.\n{search_text(value, names)}")
 

@@ -82,7 +82,9 @@ def _rule_text(rule: Any, names: Mapping[str, str]) -> str:
     parts += [f"files up to {size(rule['maxBytes'])}"] if rule["maxBytes"] else []
     parts += ["also what fits tightly"] if rule["tightToo"] else []
     window = rule["window"]
-    parts += [f"between {window['from']} and {window['to']} ({window['timeZone']})"] if window else []
+    if window:
+        days = f" on {', '.join(window['days'])}" if window["days"] else ""
+        parts.append(f"between {window['from']} and {window['to']}{days} ({window['timeZone']})")
     return ", ".join(parts)
 
 

@@ -197,5 +197,10 @@ def _unfit(fit: Fit | None) -> _No:
         return _No("Whether it fits is not known.", may_pass=True)
     if fit.verdict == "tight":
         return _No("It would fit tightly, and the rule takes only what fits well.")
-    needs = f": it needs {human(fit.needs)} of {human(fit.has)}" if fit.needs and fit.has else ""
+    needs = f": it needs {_gib(fit.needs)} of {_gib(fit.has)} GiB" if fit.needs and fit.has else ""
     return _No(f"It is too big for the memory{needs}.")
+
+
+def _gib(amount: int) -> str:
+    """Memory is counted in powers of two, unlike disks."""
+    return f"{amount / 1024**3:.1f}"
