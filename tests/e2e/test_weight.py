@@ -18,6 +18,7 @@ from moorage.models import Install, InstallFailure, State, WhenWindow, Window
 from moorage.store.files import CollectionDatabase
 from moorage.store.tinydb import TinyDBStore
 from tests.fakes.faults import Fault
+from tests.fakes.repo import Repo, SparseFile
 from tests.screenshots import fill
 from tests.site import Site, site
 from tests.world import TOKEN, World
@@ -62,6 +63,31 @@ def test_every_page_is_small_and_has_nothing_inline(running: Site, world: World)
             assert not too_heavy(client, path)
             html = client.get(path).raise_for_status().text
             assert not INLINE.search(html), (path, INLINE.search(html))
+
+
+def test_a_search_is_small_with_long_names_and_many_files(running: Site, world: World) -> None:
+    """Ten gated models with names as long as they get, one of them open, with forty files and their reasons."""
+    running.host.providers.create("Workshop server", "ollama", {"endpoint": world.ollama.url})
+    ids = [f"mistralai-community/Harbour-Instruct-24B-v0.{number:02}-GGUF" for number in range(20)]
+    kinds = [f"UD-{kind}{bits}_K" for kind in ("Q", "IQ") for bits in range(2, 7)]
+    labels = [f"{kind}_{size}" for kind in kinds for size in ("S", "M", "L", "XL")]
+    for place, id in enumerate(ids):
+        files = {
+            f"Harbour-Instruct-24B-v0.3-{label}.gguf": SparseFile(2_000_000 + seed, seed, head=b"GGUF")
+            for seed, label in enumerate(labels if id == ids[4] else labels[:1])
+        }
+        gguf = {"total": 24_000_000_000, "architecture": "llama", "context_length": 131_072}
+        tags = ("gguf", "license:apache-2.0")
+        world.hub.add(Repo(id, files, 120_000 - place, 3_400, tags=tags, gated="manual", gguf=gguf))
+    filters = "q=harbour-instruct&format=gguf&minParameters=1B&author=mistralai-community&license=apache-2.0"
+    with httpx.Client(base_url=running.url, timeout=60) as client:
+        for path in ("/", "/models"):
+            address = f"{path}?{filters}&open=huggingface:{ids[4]}&context=8192"
+            html = client.get(address).text
+            assert html.count('class="result"') == 10
+            assert html.count('class="file"') == 12
+            assert not too_heavy(client, address)
+            assert not INLINE.search(html)
 
 
 def crowd() -> Iterator[Install]:

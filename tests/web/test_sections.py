@@ -134,7 +134,7 @@ def test_a_strip_shows_some_windows_and_counts_the_rest() -> None:
 def test_the_heaviest_rows_fit_into_a_page() -> None:
     """A row of the queue has the most buttons; those that run come all, up to the 16 that may."""
     static = Path(moorage_web.__file__).parent / "static"
-    files = ["css/base.css", "css/components.css", *(f"js/{name}.js" for name in SCRIPTS)]
+    files = ["css/base.css", "css/components.css", "css/installs.css", *(f"js/{name}.js" for name in SCRIPTS)]
     room = 100_000 - sum((static / name).stat().st_size for name in files) - FRAME
     model = "mistralai-community/Harbour-Instruct-24B-v0.3-GGUF"
     queue = [install(f"install-{at:012}", model=model, state="queued", order=float(at)) for at in range(ROWS + 2)]

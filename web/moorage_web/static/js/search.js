@@ -10,11 +10,6 @@ const PAGES = 10; // that come by themselves while one scrolls
 const PREFIX = "search.";
 const KEPT = ["target", "context"]; // what the panel was asked for
 
-/** What names the model of a row, and the commit that the list has said. */
-function about({ dataset }) {
-  return { open: dataset.result, ...(dataset.revision && { revision: dataset.revision }) };
-}
-
 class Finder {
   constructor(root) {
     this.root = root;
@@ -23,17 +18,19 @@ class Finder {
     this.area = this.picks ? root.closest(".field") : root;
     this.field = this.area.querySelector("[data-query]");
     this.looks = new Looks((lines, signal) => this.look(lines, signal));
-    this.end = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && this.scrolled(), { rootMargin: "500px 0px" });
-    this.typed = debounce(() => this.search(), DELAY);
+    // In a form the results scroll in a box of their own.
+    const within = this.picks ? { root: this.region } : { rootMargin: "500px 0px" };
+    this.end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.scrolled(), within);
+    this.typed = debounce(() => this.field.value !== this.used && this.search(), DELAY);
     this.area.addEventListener("input", (event) => this.entered(event));
     this.area.addEventListener("change", (event) => this.chosen(event));
     this.area.addEventListener("keydown", (event) => this.pressed(event));
     this.area.addEventListener("click", (event) => this.clicked(event));
     this.area.addEventListener("submit", (event) => this.submitted(event));
-    if (!this.picks) this.keepAddress();
     this.pages = 1;
-    if (this.list) this.shown = this.address().href;
+    this.shown = this.address().href;
     this.settle();
+    if (!this.picks) this.keepAddress();
   }
 
   get region() { return this.root.querySelector("#results"); }
@@ -67,14 +64,15 @@ class Finder {
     return url;
   }
 
-  async search({ open, keep = false } = {}) {
+  /** `again`: a person asks, so also the same question. `keep`: the address is right already. */
+  async search({ open, keep = false, again = false } = {}) {
     const url = this.address();
-    if (url.href === this.shown) return; // the same question is not asked twice
+    if (url.href === this.shown && !again) return;
     this.shown = url.href;
     this.running?.abort();
     this.running = new AbortController();
     const { signal } = this.running;
-    this.root.querySelector("[data-failed]").hidden = true;
+    this.failed(false);
     this.region.setAttribute("aria-busy", "true");
     try {
       const body = await fetchFragment(asking(url, "results", open ? { open } : {}), { signal });
@@ -90,10 +88,15 @@ class Finder {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.shown = undefined;
-      this.root.querySelector("[data-failed]").hidden = false;
+      this.failed();
     } finally {
       if (!signal.aborted) this.region.removeAttribute("aria-busy");
     }
+  }
+
+  /** Moorage itself did not answer. */
+  failed(yes = true) {
+    this.root.querySelector("[data-failed]").hidden = !yes;
   }
 
   count() {
@@ -122,7 +125,7 @@ class Finder {
 
   async look(lines, signal) {
     const row = lines.closest("[data-result]");
-    const body = await fetchFragment(asking(this.address(about(row)), "where"), { signal });
+    const body = await fetchFragment(asking(this.address(this.about(row)), "where"), { signal });
     const fresh = body.querySelector(".where");
     const failed = body.querySelector(".way-failed");
     const held = lines.contains(document.activeElement);
@@ -166,7 +169,7 @@ class Finder {
     } catch {
       this.stuck = true;
       more.ariaBusy = null;
-      this.root.querySelector("[data-failed]").hidden = false;
+      this.failed();
     }
   }
 
@@ -176,53 +179,14 @@ class Finder {
 
   get open() { return this.list?.querySelector('[aria-current="true"]'); }
 
-  async show(row, { keep = false } = {}) {
-    const before = this.open;
-    const link = row.querySelector("[data-panel]");
-    if (before) this.close(before, true);
-    link.setAttribute("aria-expanded", "true");
-    row.setAttribute("aria-current", "true");
-    const slot = row.querySelector("[data-panel-slot]");
-    slot.replaceChildren(this.root.querySelector("[data-wait]").content.cloneNode(true));
-    if (!keep) this.remember(row.dataset.result, before ? "replaceState" : "pushState");
-    await this.fill(row);
+  about({ dataset }) {
+    return { open: dataset.result, ...(dataset.revision && { revision: dataset.revision }) };
   }
 
-  /** Ask for the panel of a row, again where it is there already: what has the focus keeps it. */
-  async fill(row, changes = {}) {
-    this.filling?.abort();
-    this.filling = new AbortController();
-    const { signal } = this.filling;
-    const slot = row.querySelector("[data-panel-slot]");
-    const picked = [...slot.querySelectorAll('[name="file"]')].find((item) => item.checked && !item.defaultChecked);
-    slot.firstElementChild?.setAttribute("aria-busy", "true");
-    try {
-      const url = this.address({ ...about(row), ...(picked && { file: picked.value }), ...changes });
-      const body = await fetchFragment(asking(url, "panel"), { signal });
-      if (signal.aborted || row !== this.open) return;
-      const fresh = body.querySelector(".panel");
-      if (slot.firstElementChild) morph(slot.firstElementChild, fresh);
-      else slot.replaceChildren(fresh);
-      for (const item of slot.querySelectorAll('[name="file"]')) item.checked = item.defaultChecked;
-      const { say } = slot.firstElementChild.dataset;
-      if (say && changes.target) speak(say);
-      const { form, submitter } = this.late ?? {};
-      if (submitter?.isConnected && !submitter.disabled) form.requestSubmit(submitter);
-      this.late = undefined;
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.late = undefined;
-      this.root.querySelector("[data-failed]").hidden = false;
-      slot.firstElementChild?.removeAttribute("aria-busy");
-    }
-  }
-
-  close(row, keep = false) {
-    this.filling?.abort();
-    row.removeAttribute("aria-current");
-    row.querySelector("[data-panel]").setAttribute("aria-expanded", "false");
-    row.querySelector("[data-panel-slot]").replaceChildren();
-    if (!keep) this.remember(null, "replaceState");
+  /** What opens and closes panels. */
+  panels() {
+    this.made ??= import("./panels.js").then(({ Panels }) => new Panels(this));
+    return this.made;
   }
 
   // The address bar
@@ -254,6 +218,14 @@ class Finder {
     history[how](history.state, "", url);
   }
 
+  /** Another target or context length counts for every row from now on. */
+  keepChoice(changes) {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(changes)) url.searchParams.set(name, value);
+    history.replaceState(history.state, "", url);
+    this.shown = this.address().href;
+  }
+
   /** Back and forward: the search of the address, and its panel. */
   async follow() {
     const { searchParams } = new URL(location.href);
@@ -266,8 +238,9 @@ class Finder {
     }
     await this.search({ open, keep: true });
     if (this.open?.dataset.result === (open ?? undefined)) return;
-    if (this.open) this.close(this.open, true);
-    if (open && this.row(open)) await this.show(this.row(open), { keep: true });
+    const panels = await this.panels();
+    if (this.open) panels.close(this.open, true);
+    if (open && this.row(open)) await panels.show(this.row(open), true);
   }
 
   // What people do
@@ -276,15 +249,11 @@ class Finder {
     if (event.target === this.field || this.filters.includes(event.target)) this.typed();
   }
 
-  chosen(event) {
+  async chosen(event) {
     const judge = event.target.closest("[data-judge]");
     if (!judge) return;
-    const changes = Object.fromEntries([...judge.querySelectorAll("select")].map((item) => [item.name, item.value]));
-    const url = new URL(location.href);
-    for (const [name, value] of Object.entries(changes)) url.searchParams.set(name, value);
-    history.replaceState(history.state, "", url);
-    this.shown = this.address().href;
-    this.fill(judge.closest("[data-result]"), changes);
+    judge.closest(".panel").setAttribute("aria-busy", "true"); // from now on its buttons wait
+    (await this.panels()).judge(judge);
   }
 
   clicked(event) {
@@ -295,18 +264,16 @@ class Finder {
     const { dataset } = on;
     if (on.form === this.form && !this.picks) {
       if (on.type !== "submit") return;
-      this.search();
-    } else if ("panel" in dataset || "see" in dataset) {
-      if (row === this.open) this.close(row);
-      else this.show(row);
-    } else if ("retry" in dataset) this.looks.again(row.querySelector(".where"));
-    else if ("again" in dataset) this.fill(row);
-    else if ("all" in dataset) this.fill(row, { files: "all" });
+      this.search({ again: true });
+    } else if ("panel" in dataset || "see" in dataset) this.panels().then((panels) => panels.toggle(row));
+    else if ("again" in dataset) this.panels().then((panels) => panels.fill(row));
+    else if ("all" in dataset) this.panels().then((panels) => panels.fill(row, { files: "all" }));
+    else if ("retry" in dataset) this.looks.again(row.querySelector(".where"));
     else if ("more" in dataset) this.append(true);
     else if ("chip" in dataset) this.change(() => this.set(dataset.chip, dataset.value));
     else if ("text" in dataset) this.change(() => { this.field.value = dataset.text; });
     else if ("use" in dataset) this.use(on.value);
-    else if (on.name === "_search") this.search();
+    else if (on.name === "_search") this.search({ again: true });
     else return;
     event.preventDefault();
   }
@@ -326,9 +293,8 @@ class Finder {
   use(id) {
     this.running?.abort();
     this.looks.clear();
-    this.field.value = id;
+    this.field.value = this.used = id;
     this.region.replaceChildren();
-    this.shown = undefined;
     this.field.focus();
   }
 
@@ -336,13 +302,13 @@ class Finder {
     if (event.key === "Escape") this.escape(event);
     else if (event.key === "Enter" && this.picks && (event.target === this.field || this.filters.includes(event.target))) {
       event.preventDefault(); // the first button of the form would be pressed
-      this.search();
+      this.search({ again: true });
     } else if (["ArrowDown", "ArrowUp", "Home", "End"].includes(event.key)) this.walk(event);
   }
 
   escape(event) {
     const row = this.open?.contains(event.target) ? this.open : null;
-    if (row) this.close(row);
+    if (row) this.panels().then((panels) => panels.close(row));
     else if (!this.picks || !this.region.hasChildNodes()) return;
     else {
       this.running?.abort();
