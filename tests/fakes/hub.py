@@ -95,6 +95,7 @@ class FakeHub(FaultyServer):
         self.tree_page = 1000
         self.link_origin: str | None = None  # a mirror's Link may still name the real Hub
         self.quotas = {"api": 50_000, "resolvers": 50_000, "pages": 50_000}  # requests per viewer in 300 s
+        self.whoami_quota = 50_000  # a narrower limit of its own, beside that of the API, of which no header tells
         self.ssh_grants: set[str] = set()  # gated or private repositories that Ollama's own key may pull
         self._used: dict[tuple[str, str], int] = {}
         self._window_start = clock()
@@ -142,6 +143,10 @@ class FakeHub(FaultyServer):
                 self._used.clear()
             self._used[key] = self._used.get(key, 0) + 1
             admitted = self._used[key] <= self.quotas[key[0]]
+            if exchange.seen.path == "/api/whoami-v2":
+                asked = ("whoami", key[1])
+                self._used[asked] = self._used.get(asked, 0) + 1
+                admitted = admitted and self._used[asked] <= self.whoami_quota
         if not admitted:
             exchange.json(429, {"error": RATE_LIMIT_TEXT}, {"X-Error-Message": RATE_LIMIT_TEXT})
         return admitted
