@@ -13,6 +13,7 @@
     │   ├── DiskFull             no room where the model should go
     │   ├── Unsupported          the service or the model cannot do this
     │   └── InvalidConfig        the saved settings cannot work
+    │       └── RedirectRefused    the service sent us on to another address, which was not followed
     ├── InvalidInput           a request that names its wrong fields (400, or 422 for a refused plan)
     ├── Missing                no such object here (404)
     ├── Conflict               a stale version, or a state that does not allow it (409)
@@ -28,6 +29,7 @@ provider test failed). Messages say what happened; `hint` says what to do next. 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -184,6 +186,15 @@ class InvalidConfig(RemoteError):
     title = "The settings cannot work"
     status = 422
     part = "host"
+
+
+class RedirectRefused(InvalidConfig):
+    """The service sent us on to another origin, `location`, which was not followed; `headers` are of its answer."""
+
+    def __init__(self, message: str, *, location: str, headers: Mapping[str, str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.location = location
+        self.headers = headers
 
 
 class InvalidInput(MoorageError):

@@ -8,13 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 SYSTEM = Path("/")
-NVIDIA_SECONDS = 2.0
+NVIDIA_SECONDS = 15.0  # a driver that has been asleep takes its time; it is asked in the background
+AGAIN_SECONDS = 600.0  # after which a tool that failed is asked again
 SMALLEST_GPU = 1024**3  # less is what a GPU without memory of its own has set aside
 
 
@@ -32,7 +34,7 @@ def gpu_memory(root: Path = SYSTEM) -> int | None:
 
     The first call may take two seconds. Apple's GPUs share the memory of the system, so they have none of their own.
     """
-    sizes = _amd_sizes(root), _nvidia_sizes(shutil.which("nvidia-smi"))
+    sizes = _amd_sizes(root), _NVIDIA.sizes(shutil.which("nvidia-smi"))
     return max(sum(size for size in each if size >= SMALLEST_GPU) for each in sizes) or None
 
 
@@ -112,11 +114,29 @@ def _amd_sizes(root: Path) -> tuple[int, ...]:
     return tuple(_number(file) or 0 for file in files if re.fullmatch(r"card\d+", file.parts[-3]))
 
 
-@cache
-def _nvidia_sizes(program: str | None) -> tuple[int, ...]:
-    """As NVIDIA's own tool says it, asked once: it takes its time where a driver is stuck."""
-    if program is None:
-        return ()
+class _Nvidia:
+    """NVIDIA's own tool. What it says once does not change; that it failed may."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
+
+    def sizes(self, program: str | None) -> tuple[int, ...]:
+        """Bytes of each GPU; none where there is no tool, or it does not answer."""
+        if program is None:
+            return ()
+        with self._lock:
+            at, sizes = self._said.get(program, (-AGAIN_SECONDS, ()))
+            if not sizes and time.monotonic() - at >= AGAIN_SECONDS:
+                sizes = _nvidia_sizes(program)
+                self._said[program] = (time.monotonic(), sizes)
+            return sizes
+
+
+_NVIDIA = _Nvidia()
+
+
+def _nvidia_sizes(program: str) -> tuple[int, ...]:
     command = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(  # noqa: S603 - found on the PATH

@@ -222,6 +222,11 @@ class Providers:
     def with_slug(self, slug: str) -> SavedProvider | None:
         return next((saved for saved in self._documents.list() if saved.slug == slug), None)
 
+    def version(self, id: str) -> int | None:
+        """The version of a saved provider, which every change raises; None for one that is gone."""
+        saved = self._documents.get(id)
+        return saved.version if saved is not None else None
+
     def is_preset(self, id: str) -> bool:
         return self._is_preset(self._saved(id))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from moorage.errors import MoorageError
+from moorage.errors import MoorageError, Unreachable
 from moorage.fit import Headers, TargetMemory, estimate, same_model
 from moorage.gguf import GgufHeader
 from moorage.local import LocalModels
@@ -115,7 +116,7 @@ class Suitability:
             parts = [file.parts[0] for file in sorted(members, key=lambda file: file.size) if file.parts]
             found[key] = next(filter(None, map(self._headers.known, parts)), None)
             if read and parts and found[key] is None:
-                with self._search.slot(detail.source):
+                with suppress(Unreachable), self._search.slot(detail.source):  # without one there is an estimate
                     found[key] = self._headers.read(parts[0], detail.credential)
         return found
 

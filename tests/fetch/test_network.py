@@ -225,8 +225,24 @@ def test_row_14_links_that_are_never_valid(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        (401, "Please log in.", "sign in first"),
+        (403, "You are not in the authorized list.", "not accepted yet"),
+        (403, "Your request has been rejected by the repo's authors.", "has refused your account"),
+    ],
+)
+def test_row_15_a_gate_is_said_in_its_own_words(desk: Desk, status: int, said: str, words: str) -> None:
+    headers = {"X-Error-Code": "GatedRepo", "X-Error-Message": said}
+    desk.hub.faults.append(Fault(status=status, headers=headers, times=None))
+    with pytest.raises(Gated, match=words) as raised:
+        desk.run()
+    assert raised.value.url
+
+
+@pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, AuthFailed), (403, Gated), (404, NotFound), (410, NotFound), (451, Unsupported)],
+    [(401, AuthFailed), (403, AuthFailed), (404, NotFound), (410, NotFound), (451, Unsupported)],
 )
 def test_row_15_what_the_source_refuses_is_not_asked_again(desk: Desk, status: int, kind: type[Exception]) -> None:
     desk.hub.faults.append(Fault(status=status, body="no", times=None))
@@ -407,3 +423,18 @@ def test_a_fault_in_a_message_of_a_stranger_is_not_shown(desk: Desk) -> None:
             desk.run(part)
     assert "script" not in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "after", ["²", "1" * 400, "nan", "Mon, 01 Jan 0001 00:00:00 +9999", "Fri, 31 Dec 9999 23:59:59 -9999"]
+)
+def test_a_retry_after_that_makes_no_sense(after: str) -> None:
+    assert retry_after({"retry-after": after}) is None
+
+
+def test_a_disabled_repository_is_no_gate(desk: Desk) -> None:
+    desk.hub.faults.append(
+        Fault(status=403, headers={"X-Error-Message": "Access to this resource is disabled."}, times=None)
+    )
+    with pytest.raises(AuthFailed, match="disabled"):
+        desk.run()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -143,13 +142,18 @@ def test_a_tool_that_cannot_be_run_is_none(tmp_path: Path) -> None:
     assert gpu_memory(tmp_path) is None
 
 
-def test_a_tool_that_hangs_is_none_and_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_that_hangs_is_asked_again_later_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "NVIDIA_SECONDS", 0.2)
+    monkeypatch.setattr(machine, "_NVIDIA", machine._Nvidia())
     nvidia_smi(tmp_path, "24576", seconds=30)
     assert gpu_memory(tmp_path) is None
-    started = time.monotonic()
-    assert gpu_memory(tmp_path) is None
-    assert time.monotonic() - started < 0.1
+    nvidia_smi(tmp_path, "24576")
+    assert gpu_memory(tmp_path) is None, "left alone for a while"
+    monkeypatch.setattr(machine, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(machine, "NVIDIA_SECONDS", 15.0)
+    assert gpu_memory(tmp_path) == 24576 * 1024**2
+    nvidia_smi(tmp_path, code=1)
+    assert gpu_memory(tmp_path) == 24576 * 1024**2, "what it has said does not change"
 
 
 def test_importing_it_asks_nothing() -> None:

@@ -22,8 +22,10 @@ from moorage.errors import (
 )
 from moorage.http import origin
 from moorage.models import FilePart, Gate
+from moorage.models.gates import GateState
 
 GGUF = b"GGUF"
+LONGEST_SAID = 200
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -102,15 +104,8 @@ def _refusal(reply: Reply, part: FilePart) -> MoorageError:
         return Unreachable(f"The source of {part.name} has a fault ({status}).", hint="Try again later.")
     if elsewhere and status in (400, 401, 403, 404, 410):
         return Expired(f"The download link of {part.name} is no longer valid ({status}).")
-    page = part.url.partition("/resolve/")[0]
-    if status == 401 and "gated" not in headers.get("x-error-code", "").lower():
-        return AuthFailed(
-            f"The source wants a valid key for {part.name}.",
-            hint="Enter a key of the source under Plugins, or renew it.",
-        )
     if status in (401, 403):
-        gate = Gate(state="sign-in" if status == 401 else "accept-licence", url=page)
-        return Gated(gate.message or "", url=page, hint=gate.hint)
+        return _closed(status, headers, part)
     if status in (404, 410):
         return NotFound(f"The source does not have {part.name} any more.", hint="Look the model up again.")
     if status == 451:
@@ -118,18 +113,36 @@ def _refusal(reply: Reply, part: FilePart) -> MoorageError:
     return RemoteError(f"The source answered the request for {part.name} with {status}.")
 
 
+def _closed(status: int, headers: Mapping[str, str], part: FilePart) -> MoorageError:
+    """A gate, in its own words, only where the source says that it is one."""
+    said = " ".join(headers.get("x-error-message", "").split())[:LONGEST_SAID]
+    if "gated" in headers.get("x-error-code", "").lower():
+        refused = any(words in said.lower() for words in ("rejected", "has been refused"))
+        state: GateState = "sign-in" if status == 401 else "refused" if refused else "accept-licence"
+        gate = Gate(state=state, url=part.url.partition("/resolve/")[0])
+        return Gated(gate.message or "", url=gate.url, hint=gate.hint)
+    if status == 401:
+        return AuthFailed(
+            f"The source wants a valid key for {part.name}.",
+            hint="Enter a key of the source under Plugins, or renew it.",
+        )
+    return AuthFailed(
+        f"The source does not give out {part.name}{f': {said}' if said else '.'}",
+        hint="Check the key of the source under Plugins, and what it may do there.",
+    )
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from `Retry-After` (seconds or a date) or `RateLimit` (its `t`)."""
     text = headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if re.fullmatch(r"\d{1,15}", text, re.ASCII):
         return float(text)
     if text:
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+            when = when if when.tzinfo else when.replace(tzinfo=UTC)
+            return max(0.0, (when - datetime.now(UTC)).total_seconds())
+        except (ValueError, OverflowError):  # anything may stand there
             return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=UTC)
-        return max(0.0, (when - datetime.now(UTC)).total_seconds())
-    found = re.search(r"\bt=(\d+)", headers.get("ratelimit", ""))
+    found = re.search(r"\bt=(\d{1,9})\b", headers.get("ratelimit", ""))
     return float(found[1]) if found else None

@@ -19,6 +19,7 @@ PER_TOKEN = 450
 # Without a header: the process, and the buffers it computes in, which grow with the model.
 BASE = 112 * MIB
 WORKING_SHARE = 0.04
+MOST_WEIGHTS = 2**50  # what is beyond is not believed
 BITS = 4.9  # per weight, of the files most people take
 
 
@@ -46,7 +47,8 @@ def estimate(
     if shape is not None:
         needs += beside_weights(shape, context_length)
     else:
-        weights = parameters or int(file.size * 8 / BITS)
+        known = parameters is not None and 0 < parameters <= MOST_WEIGHTS
+        weights = parameters if parameters and known else max(1, int(file.size * 8 / BITS))
         needs += BASE + int(file.size * WORKING_SHARE) + cache_per_token(weights) * context_length
     return Fit(
         verdict=verdict(needs, memory, gpu),

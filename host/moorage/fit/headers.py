@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from pydantic import SecretStr
 
-from moorage.errors import MoorageError, RateLimited, Unreachable
+from moorage.errors import BadAnswer, MoorageError, RateLimited, Unreachable
 from moorage.fetch.answers import check, strong_etag
 from moorage.fetch.local import first_bytes, is_local
 from moorage.fetch.part import key_of
@@ -24,6 +24,8 @@ FIRST = 64 * 1024
 MOST = 512 * 1024
 KEPT = 500
 SECONDS = 5.0
+PATIENCE = 1.0  # seconds of silence that cost nothing
+SILENT_SECONDS = 15.0  # of rest for a source that kept us waiting longer
 REST_SECONDS = 30.0  # for a source that is asked too often, where it does not say how long
 LONGEST_REST = 300.0
 
@@ -76,11 +78,12 @@ class Headers:
         if not leads:
             flight.done.wait(self._seconds)
             return flight.header
+        began = time.monotonic()
         try:
             flight.header = self._fetched(part, credential)
             self._keep(key, flight.header)
         except MoorageError as error:
-            self._rest_after(error, part)
+            self._rest_after(error, part, time.monotonic() - began)
             log.debug("the header of %s cannot be read now: %s", part.name, error)
         finally:
             with self._lock:
@@ -96,7 +99,13 @@ class Headers:
                 return for_memory(read_gguf_prefix(first_bytes(part, MOST), part.size))
             if time.monotonic() < self._resting.get(origin(part.url), 0.0):
                 raise Unreachable("The source has asked us to wait.")
-            return for_memory(_Reading(self._door, part, credential, self._seconds).header())
+            reading = _Reading(self._door, part, credential, self._seconds)
+            try:
+                return for_memory(reading.header())
+            except UnreadableGguf as error:
+                if not reading.is_the_file:  # a page of somebody on the way: it says nothing of the file
+                    raise BadAnswer(f"What came for {part.name} is something else.") from error
+                raise
         except UnreadableGguf as error:
             log.debug("%s is no readable GGUF file: %s", part.name, error)
             return None
@@ -107,14 +116,21 @@ class Headers:
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
 
-    def _rest_after(self, error: MoorageError, part: FilePart) -> None:
-        """A source that is asked too often is left alone, so that downloads from it go on."""
-        if isinstance(error, RateLimited):
-            seconds = REST_SECONDS if error.retry_after is None else min(error.retry_after, LONGEST_REST)
+    def _rest_after(self, error: MoorageError, part: FilePart, took: float) -> None:
+        """A source that is asked too often is left alone, so that downloads from it go on.
+
+        So is one that kept us waiting for nothing, since each detail would wait for it again.
+        """
+        if is_local(part):
+            return
+        if isinstance(error, RateLimited) or (isinstance(error, Unreachable) and took > PATIENCE):
+            after = error.retry_after if isinstance(error, RateLimited) else SILENT_SECONDS
+            seconds = REST_SECONDS if after is None else min(after, LONGEST_REST)
             with self._lock:
                 now = time.monotonic()
                 self._resting = {where: until for where, until in self._resting.items() if until > now}
-                self._resting[origin(part.url)] = now + seconds
+                known = self._resting.get(origin(part.url), 0.0)
+                self._resting[origin(part.url)] = max(known, now + seconds)
 
 
 class _Reading:
@@ -130,6 +146,7 @@ class _Reading:
         self._data = bytearray()
         self._etag: str | None = None
         self._header: GgufHeader | None = None
+        self.is_the_file = False  # it was sent as a piece of so many bytes, or is announced with all of them
 
     def header(self) -> GgufHeader:
         """The best that the first bytes give; how many are needed is not known before."""
@@ -156,6 +173,7 @@ class _Reading:
             else:
                 limit = end
             self._etag = strong_etag(reply.headers)
+            self.is_the_file = reply.status == 206 or reply.headers.get("content-length") == str(self._part.size)
             for chunk in reply.raw():
                 self._data += chunk[: limit - len(self._data)]
                 if len(self._data) >= limit:

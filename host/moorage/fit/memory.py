@@ -39,6 +39,7 @@ class _Asked:
     done: threading.Event
     at: float
     until: float  # when nobody waits any more for its first answer
+    version: int | None  # of the provider that it is
     memory: Memory | None = None
 
 
@@ -66,11 +67,12 @@ class TargetMemory:
 
     def of(self, target: str) -> Memory:
         """What is known now. It is asked for anew at most once a minute; only the first time is waited for, shortly."""
+        version = self._providers.version(target)
         with self._lock:
             asked = self._asked.get(target)
-            if asked is None:
+            if asked is None or asked.version != version:  # its address may be another one now
                 until = time.monotonic() + self._patience
-                asked = self._asked[target] = _Asked(threading.Event(), self._clock(), until)
+                asked = self._asked[target] = _Asked(threading.Event(), self._clock(), until, version)
                 self._start(target, asked)
             elif asked.done.is_set() and self._clock() - asked.at > KEPT_SECONDS:
                 asked.done.clear()

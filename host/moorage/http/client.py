@@ -13,7 +13,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
-from moorage.errors import AuthFailed, BadAnswer, Cancelled, InvalidConfig, MoorageError, Unreachable
+from moorage.errors import AuthFailed, BadAnswer, Cancelled, InvalidConfig, MoorageError, RedirectRefused, Unreachable
 from moorage.http.addresses import ALLOWED, PUBLIC, Purpose, Reach, check_url, reach_of_host, refuse
 from moorage.http.answers import Answer, Stream
 from moorage.http.body import unpacked
@@ -160,10 +160,12 @@ class HttpClient:
                     yield response
                     return
                 following = address.join(response.headers["location"])
-                status = response.status_code
+                status, answered = response.status_code, response.headers
             if following.origin != address.origin:
-                raise InvalidConfig(
+                raise RedirectRefused(
                     f"Redirect refused: {address.shown} sent us on to {following.shown}.",
+                    location=following.origin,
+                    headers=answered,
                     hint="If that is the right address, enter it in the settings.",
                 )
             if method not in ("GET", "HEAD") and (status not in (307, 308) or not isinstance(body, bytes | None)):

@@ -161,6 +161,7 @@ class Installs:
             left = any(install.cleaning_up and install.replaces is False for install in same)
             fresh = self._new(plan, when, road, asked_by, replaces=False if left else None)
             install = self._dispatcher.add(fresh)
+            self._updates.look_daily()
         if install.id == fresh.id:
             self._dispatcher.set_timer(install)
             self._dispatcher.pump()

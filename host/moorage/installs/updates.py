@@ -77,7 +77,6 @@ class Updates:
 
         It is written there first: whatever ends this in between, nothing is lost.
         """
-        self.look_daily()
         older = [
             other
             for other in self._queue.same(install.source, install.model, install.file, install.target)

@@ -125,7 +125,7 @@ class FilePart(Model):
     """
 
     name: str
-    size: int
+    size: int = Field(ge=0)
     sha256: str | None = None
     url: str
     version: str | None = None
@@ -155,7 +155,7 @@ class ModelFile(Model):
     """
 
     name: str
-    size: int
+    size: int = Field(ge=0)
     sha256: str | None = None
     quantization: str | None = None
     shards: tuple[str, ...] = ()

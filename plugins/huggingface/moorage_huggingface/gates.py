@@ -24,7 +24,11 @@ def page(id: str, endpoint: str = HUB, said: str = "") -> str:
     own = origin(endpoint)
     for found in _PAGE.finditer(said):
         address = found[0].rstrip(".,;)")
-        if address.endswith(f"/{id}") and origin(address) in (own, origin(HUB)):
+        try:
+            known = origin(address) in (own, origin(HUB))
+        except ValueError:  # no port, no host: the text is anybody's
+            continue
+        if known and address.endswith(f"/{id}"):
             return address
     return f"{HUB}/{id}"
 

@@ -21,12 +21,13 @@ from moorage import (
     InvalidConfig,
     NotFound,
     PluginContext,
+    RedirectRefused,
     RemoteError,
     SearchQuery,
     Unreachable,
 )
 from moorage_huggingface import gates
-from moorage_huggingface.config import HUB, Settings
+from moorage_huggingface.config import HUB, Settings, origin
 from moorage_huggingface.limits import Place
 from moorage_huggingface.mapping import worth_keeping
 from moorage_huggingface.memory import Memory
@@ -71,6 +72,8 @@ class Hub:
         """One page, and the cursor of the next. A cursor is only ever a value: no address is taken from outside."""
         response = self._read("/api/models", search_params(query), "list of models")
         models = _entries(HubModel, response, "The Hub's list")
+        if len(models) > query.limit:  # a mirror that knows no limit, and so no pages either
+            return models[: query.limit], None
         for model in models:
             if query.limit <= GGUF_UP_TO or "gguf" not in model.tags:  # else what makes a detail is not all there
                 self._memory.list_model(self.endpoint, self.token, model)
@@ -138,10 +141,14 @@ class Hub:
         path = self._file(model.id, model.sha or "main", file)
         try:
             answer = self._get(path, (), self.token, method="HEAD", timeout=GATE_SECONDS)
-        except InvalidConfig as error:  # sent on to another origin
-            # Where the bytes are: this account may have them. A mirror that hands on to the Hub has checked nothing.
-            handed_on = f"sent us on to {HUB}." in str(error)
-            return Gate(state="unknown" if handed_on else "open", url=url), None
+        except RedirectRefused as error:  # sent on to another origin
+            # The Hub names the file that it hands out; a mirror that hands on to the Hub, or a page to sign in on the
+            # way, has checked nothing.
+            given = any(name in error.headers for name in ("x-linked-etag", "x-linked-size"))
+            is_open = given and origin(error.location) != origin(HUB)
+            return Gate(state="open" if is_open else "unknown", url=url), None
+        except InvalidConfig:
+            return Gate(state="unknown", url=url), None
         except RemoteError as error:
             return Gate(state="unknown", url=url), error
         if answer.status < 400:
@@ -201,7 +208,7 @@ class Hub:
         timeout: float | None = None,
     ) -> HttpResponse:
         """The answer, whatever it is; RateLimited without a request while the Hub would take none."""
-        place = Place.of(self.endpoint, key, "api" if path.startswith("/api/") else "resolvers")
+        place = Place.of(self.endpoint, key, _bucket(path))
         self._memory.limits.check(place)
         try:
             answer = self._http.request(method, self.endpoint + path, params=params, key=key, timeout=timeout)
@@ -211,6 +218,13 @@ class Hub:
         if answer.status == 429:
             self._memory.limits.check(place)
         return answer
+
+
+def _bucket(path: str) -> str:
+    """What a limit is for. Asking whose a token is has a narrow one of its own, which must not hold up searches."""
+    if path.startswith("/api/whoami"):
+        return "whoami"
+    return "api" if path.startswith("/api/") else "resolvers"
 
 
 def _entries(kind: type[W], response: HttpResponse, what: str) -> list[W]:

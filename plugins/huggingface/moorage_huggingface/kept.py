@@ -32,9 +32,6 @@ class Kept(Generic[K, V]):
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
         self._used = 0
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def get(self, key: K) -> V | None:
         with self._lock:
             entry = self._entries.get(key)
@@ -49,6 +46,8 @@ class Kept(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         with self._lock:
             self._drop(key)
+            if self._weight(value) > self._room:
+                return  # it would only drive out all the others
             self._entries[key] = (self._now(), value)
             self._used += self._weight(value)
             while self._used > self._room:

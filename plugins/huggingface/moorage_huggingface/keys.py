@@ -36,6 +36,7 @@ def _fine_grained(account: str, kind: str, token: FineGrained) -> KeyCheck:
     places = sorted(
         {scope.entity.name for scope in token.scoped if scope.entity.name and _READS & {*scope.permissions}}
     )
+    everywhere = bool(_READS & {*token.everywhere})
     return _checked(
         account,
         kind,
@@ -43,7 +44,9 @@ def _fine_grained(account: str, kind: str, token: FineGrained) -> KeyCheck:
         private=bool(_READS & granted),
         inference=bool(_INFERS & granted),
         write=bool(_WRITES & granted),
-        notice=f"It reads private models of {', '.join(places)} only." if places else None,
+        notice=f"It reads private models of {', '.join(places)} only."
+        if places and not _READS & {*token.everywhere}
+        else None,
     )
 
 

@@ -81,7 +81,7 @@ def detail(
 
 
 def model_files(tree: Sequence[TreeEntry], url_of: Callable[[str], str]) -> tuple[ModelFile, ...]:
-    """The GGUF files, shards as one, and what belongs to them: models first, then by bits and size."""
+    """The GGUF files, shards as one, and what belongs to them: models first, then by size."""
     entries = {entry.path: entry for entry in tree if _belongs(entry)}
     files = []
     for paths in group_shards(sorted(entries)):
@@ -112,8 +112,8 @@ def _belongs(entry: TreeEntry) -> bool:
     return entry.type == "file" and (name.endswith(".gguf") or "imatrix" in name)
 
 
-def _order(file: ModelFile) -> tuple[int, int, int, str]:
-    return ("model", "projector", "other").index(file.role), bits(file.quantization or ""), file.size, file.name
+def _order(file: ModelFile) -> tuple[int, int, str]:
+    return ("model", "projector", "other").index(file.role), file.size, file.name
 
 
 def _part(entry: TreeEntry, url_of: Callable[[str], str]) -> FilePart:

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 3600.0  # seconds; no window of the Hub is longer than five minutes
 _RATE = re.compile(r'"([\w-]+)"\s*;\s*r\s*=\s*(\d{1,9})\s*;\s*t\s*=\s*(\d{1,9})')
+_SECONDS = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _POLICY = re.compile(r'"([\w-]+)"\s*;\s*q\s*=\s*(\d{1,9})\s*(?:;\s*w\s*=\s*(\d{1,9}))?')
 
 
@@ -42,14 +43,15 @@ def rates(headers: Mapping[str, str]) -> tuple[Rate, ...]:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from a number or a date."""
     text = headers.get("retry-after", "").strip()
-    if text.replace(".", "", 1).isdecimal():
+    if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_WAIT)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        left = (until - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):  # anything may stand there
         return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), LONGEST_WAIT)
+    return min(max(0.0, left), LONGEST_WAIT)
 
 
 def used_up(headers: Mapping[str, str]) -> Rate | None:

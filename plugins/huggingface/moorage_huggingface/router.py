@@ -103,6 +103,8 @@ class Router:
                 found.append(RouterModel.model_validate(item))
             except ValidationError:
                 continue  # one odd entry hides nothing else
+        if items and not found:  # kept, it would say for minutes that nobody serves anything
+            raise BadAnswer("The list of models could not be read.", hint="Check the endpoint's address.")
         return found
 
     def model(self, id: str, timeout: float | None) -> RouterModel | None:

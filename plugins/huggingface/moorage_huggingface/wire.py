@@ -7,11 +7,26 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+MOST = 2**53  # above what any model counts; what is beyond, or below nothing, is as good as not said
+MOST_TAGS, LONGEST_TAG = 200, 200
 _TOOLS = re.compile(r"\btools\b")
+
+
+def _said(value: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
+
+
+def _some(value: Any) -> Any:
+    return _said(value) or None
+
+
+Count = Annotated[int | None, BeforeValidator(_said)]
+Amount = Annotated[int | None, BeforeValidator(_some)]
+Size = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class Wire(BaseModel):
@@ -19,7 +34,7 @@ class Wire(BaseModel):
 
 
 class Safetensors(Wire):
-    total: int | None = None
+    total: Amount = None
 
 
 class Gguf(Wire):
@@ -28,9 +43,9 @@ class Gguf(Wire):
     A chat template may have tens of kB: only whether it has a place for tools is kept.
     """
 
-    total: int | None = None
+    total: Amount = None
     architecture: str | None = None
-    context_length: int | None = None
+    context_length: Amount = None
     calls_tools: bool | None = Field(default=None, alias="chat_template")
 
     @field_validator("calls_tools", mode="before")
@@ -54,8 +69,8 @@ class HubModel(Wire):
     id: str
     author: str | None = None
     sha: str | None = None
-    downloads: int | None = None
-    likes: int | None = None
+    downloads: Count = None
+    likes: Count = None
     tags: list[str] = []
     pipeline_tag: str | None = None
     gated: Literal[False, "auto", "manual"] = False
@@ -88,18 +103,19 @@ class HubModel(Wire):
     @field_validator("tags", mode="before")
     @classmethod
     def _texts(cls, value: Any) -> Any:
-        return [tag for tag in value if isinstance(tag, str)] if isinstance(value, list) else []
+        texts = [tag for tag in value if isinstance(tag, str)] if isinstance(value, list) else []
+        return [tag for tag in texts if len(tag) <= LONGEST_TAG][:MOST_TAGS]
 
 
 class Lfs(Wire):
     oid: str
-    size: int
+    size: Size
 
 
 class TreeEntry(Wire):
     type: str
     path: str
-    size: int = 0
+    size: Size = 0
     lfs: Lfs | None = None
 
 
@@ -111,7 +127,7 @@ class Pricing(Wire):
 class RouterProvider(Wire):
     provider: str
     status: str | None = None
-    context_length: int | None = None
+    context_length: Amount = None
     pricing: Pricing | None = None
     supports_tools: bool | None = None
 
@@ -126,7 +142,7 @@ class RouterModel(Wire):
     id: str
     architecture: Architecture = Architecture()
     providers: list[RouterProvider] = []
-    max_model_len: int | None = None  # what vLLM calls the context length
+    max_model_len: Amount = None  # what vLLM calls the context length
 
     @field_validator("architecture", mode="before")
     @classmethod

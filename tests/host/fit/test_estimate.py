@@ -87,3 +87,12 @@ def test_the_weights_are_guessed_from_the_size_where_they_are_not_named() -> Non
 def test_the_cache_is_not_estimated_below_what_models_take(parameters: int, kib: int) -> None:
     """From their headers: layers x 2 x heads of keys and values x their length x 2 bytes."""
     assert kib <= cache_per_token(parameters) / 1024 < 2.5 * kib
+
+
+@pytest.mark.parametrize("parameters", [None, 0, -5, 2**60, 10**320])
+@pytest.mark.parametrize("size", [0, 1, 10**9])
+def test_odd_figures(parameters: int | None, size: int) -> None:
+    file = ModelFile(name="m.gguf", size=size)
+    fit = estimate(file, parameters=parameters, target="t", context_length=4096, memory=10**10)
+    assert fit.needs is not None
+    assert 0 < fit.needs < 10**13

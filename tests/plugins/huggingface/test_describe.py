@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from moorage import AuthFailed, ModelDetail, ModelRef, MoorageError, NotFound, Unreachable
+from moorage import AuthFailed, ModelDetail, ModelRef, MoorageError, NotFound, RateLimited, Unreachable
 from moorage_huggingface.plugin import HuggingFacePlugin
 from tests.fakes.faults import Fault, rate_limited
 from tests.fakes.hub import FakeHub
@@ -173,10 +173,17 @@ def test_a_mirror_that_hands_on_to_the_hub_opens_no_gate(
 ) -> None:
     """The token is not sent there, so nobody has looked at it: only the download will tell."""
     path = "/acme/gated-granted/resolve/.+"
-    for there, state in (("https://huggingface.co/x", "unknown"), ("https://cdn.example/x", "open")):
-        hub.faults.append(Fault(path, status=302, headers={"Location": there}))
+    linked = {"X-Linked-Etag": '"sha256"', "X-Linked-Size": "5"}
+    for there, more, state in (
+        ("https://huggingface.co/x", linked, "unknown"),
+        ("https://cdn.example/x", linked, "open"),
+        ("https://login.example/saml", {}, "unknown"),
+        ("http://169.254.169.254/", {}, "unknown"),
+        ("ftp://cdn.example/x", linked, "unknown"),
+    ):
+        hub.faults.append(Fault(path, status=302, headers={"Location": there, **more}))
         detail = describe(plugin, context, "acme/gated-granted", token="hf_good")
-        assert (detail.gate.state, detail.partial) == (state, False)
+        assert (detail.gate.state, detail.partial) == (state, False), there
 
 
 def test_a_gate_that_is_silent(
@@ -272,3 +279,31 @@ def test_a_hub_in_trouble_is_not_a_missing_model(
     hub.faults.append(Fault(path, status=502, body="<html>Bad gateway"))
     with pytest.raises(Unreachable, match="502"):
         describe(plugin, context, "acme/tiny-GGUF")
+
+
+@pytest.mark.parametrize("number", [-5, 0, 2**70])
+def test_numbers_that_no_model_has_are_as_good_as_not_said(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub, number: int
+) -> None:
+    hub.add(
+        Repo(
+            "acme/odd",
+            {"o-Q4_0.gguf": b"GGUF"},
+            gguf={"total": number, "architecture": "llama", "context_length": number},
+            tags=("x" * 1000, "fine"),
+        )
+    )
+    detail = describe(plugin, context, "acme/odd")
+    assert (detail.parameters, detail.context_length) == (None, None)
+    assert "fine" in detail.tags
+    assert all(len(tag) <= 200 for tag in detail.tags)
+    assert [file.name for file in detail.files] == ["o-Q4_0.gguf"]
+
+
+def test_the_limit_of_token_checks_holds_up_no_search(
+    plugin: HuggingFacePlugin, context: MakeContext, hub: FakeHub
+) -> None:
+    hub.faults.append(Fault("/api/whoami-v2", status=429, headers={"Retry-After": "1800"}))
+    with pytest.raises(RateLimited):
+        plugin.check_key(context(token="hf_good"))
+    assert describe(plugin, context, "acme/tiny-GGUF", token="hf_good").files

@@ -99,10 +99,10 @@ def test_files_are_told_apart_and_in_order() -> None:
         ("half-00001-of-00002.gguf", 1),
     )
     assert [(file.name, file.role) for file in found] == [
-        ("m-IQ2_XS.gguf", "model"),
         ("m-Q4_0.gguf", "model"),
         ("m-Q4_K_M.gguf", "model"),
         ("m-Q8_0.gguf", "model"),
+        ("m-IQ2_XS.gguf", "model"),
         ("mmproj-F16.gguf", "projector"),
         ("m-imatrix.gguf", "other"),
         ("imatrix.dat", "other"),
