@@ -44,9 +44,7 @@ def _fine_grained(account: str, kind: str, token: FineGrained) -> KeyCheck:
         private=bool(_READS & granted),
         inference=bool(_INFERS & granted),
         write=bool(_WRITES & granted),
-        notice=f"It reads private models of {', '.join(places)} only."
-        if places and not _READS & {*token.everywhere}
-        else None,
+        notice=f"It reads private models of {', '.join(places)} only." if places and not everywhere else None,
     )
 
 
