@@ -74,8 +74,9 @@ class Http(Protocol):
     No proxy from the environment, capped bodies, checked addresses. `key` is sent as `Authorization: Bearer …`.
     Redirects are followed within the origin only; another origin is refused. Raises Unreachable (no connection, no
     answer in time, a cut body), BadAnswer (over a cap), InvalidConfig (an address that may not be reached),
-    Cancelled (the call was stopped). It may be used from several threads of one call at once, as when one uploads and
-    another tells how far it is.
+    RedirectRefused (an InvalidConfig: sent on to another origin, with what that answer said), Cancelled (the call was
+    stopped). It may be used from several threads of one call at once, as when one uploads and another tells how far it
+    is.
     """
 
     def request(

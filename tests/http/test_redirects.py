@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import SecretStr
 
-from moorage.errors import BadAnswer, InvalidConfig
+from moorage.errors import BadAnswer, InvalidConfig, RedirectRefused
 from moorage.http import HttpDoor, ProxySettings
 from tests.fakes.server import Exchange, FakeServer
 
@@ -44,6 +44,38 @@ def test_another_origin_is_refused(
     assert location.removesuffix("/steal") in str(raised.value)
     assert other.requests == []
     assert [seen.path for seen in server.requests] == ["/"]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_refused_redirect_says_where_to_and_what_else(
+    server: FakeServer, other: FakeServer, door: HttpDoor, code: int
+) -> None:
+    headers = {"X-Linked-Size": "7"}
+    server.route("GET", "/", lambda exchange: exchange.redirect(code, f"{other.url}/x?Signature=secret", headers))
+    with pytest.raises(RedirectRefused) as raised:
+        request(door, "GET", f"{server.url}/")
+    assert (raised.value.location, raised.value.headers["x-linked-size"]) == (other.url, "7")
+    assert "secret" not in f"{raised.value} {raised.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "location", ["ftp://files.example/x", "http://[bad/", "javascript:alert(1)", "http://x:99999/"]
+)
+def test_what_is_no_web_address_is_no_redirect(server: FakeServer, door: HttpDoor, location: str) -> None:
+    server.route("GET", "/", lambda exchange: exchange.redirect(302, location))
+    with pytest.raises(InvalidConfig) as raised:
+        request(door, "GET", f"{server.url}/")
+    assert not isinstance(raised.value, RedirectRefused)
+
+
+def test_a_redirect_that_is_followed_sends_what_was_sent_before(server: FakeServer, door: HttpDoor) -> None:
+    """And nothing of what the answer brought along."""
+    there = {"X-Odd": "1", "Set-Cookie": "a=b", "ETag": '"e"'}
+    server.route("GET", "/old", lambda exchange: exchange.redirect(307, "/new", there))
+    server.route("GET", "/new", lambda exchange: exchange.json(200, {}))
+    request(door, "GET", f"{server.url}/old")
+    first, second = (seen.headers for seen in server.requests)
+    assert dict(first) == dict(second)
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -26,7 +26,10 @@ from moorage.models.gates import GateState
 
 GGUF = b"GGUF"
 LONGEST_SAID = 200
+LONGEST_WAIT = 24 * 3600.0  # seconds; nobody means more
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_SECONDS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
+_RESETS = re.compile(r"\bt=([0-9]{1,9})\b")
 
 
 class Reply(Protocol):
@@ -116,7 +119,7 @@ def _refusal(reply: Reply, part: FilePart) -> MoorageError:
 def _closed(status: int, headers: Mapping[str, str], part: FilePart) -> MoorageError:
     """A gate, in its own words, only where the source says that it is one."""
     said = " ".join(headers.get("x-error-message", "").split())[:LONGEST_SAID]
-    if "gated" in headers.get("x-error-code", "").lower():
+    if headers.get("x-error-code") == "GatedRepo":
         refused = any(words in said.lower() for words in ("rejected", "has been refused"))
         state: GateState = "sign-in" if status == 401 else "refused" if refused else "accept-licence"
         gate = Gate(state=state, url=part.url.partition("/resolve/")[0])
@@ -133,16 +136,19 @@ def _closed(status: int, headers: Mapping[str, str], part: FilePart) -> MoorageE
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `Retry-After` (seconds or a date) or `RateLimit` (its `t`)."""
+    """Seconds to wait, at most a day, from `Retry-After` (seconds or a date) or `RateLimit` (its `t`).
+
+    Anything may stand there: what cannot be read is None.
+    """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,15}", text, re.ASCII):
-        return float(text)
+    if _SECONDS.fullmatch(text):
+        return min(float(text), LONGEST_WAIT)
     if text:
         try:
             when = parsedate_to_datetime(text)
             when = when if when.tzinfo else when.replace(tzinfo=UTC)
-            return max(0.0, (when - datetime.now(UTC)).total_seconds())
-        except (ValueError, OverflowError):  # anything may stand there
+            return min(max(0.0, (when - datetime.now(UTC)).total_seconds()), LONGEST_WAIT)
+        except (ValueError, OverflowError, TypeError, IndexError):
             return None
-    found = re.search(r"\bt=(\d{1,9})\b", headers.get("ratelimit", ""))
-    return float(found[1]) if found else None
+    found = _RESETS.search(headers.get("ratelimit", ""))
+    return min(float(found[1]), LONGEST_WAIT) if found else None
