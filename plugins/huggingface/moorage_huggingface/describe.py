@@ -17,10 +17,12 @@ def describe(ref: ModelRef, context: PluginContext, memory: Memory) -> ModelDeta
     hub = Hub(context, memory)
     model = hub.model(ref.id, ref.revision)
     revision = model.sha or ref.revision or "main"
-    tree = hub.tree(model.id, revision)
+    tree, whole = hub.tree(model.id, revision)
     gate, gate_error = hub.gate(model, tree)
     served, served_error = _served(model, context, memory)
     missing = []
+    if not whole:
+        missing.append("Its file list is too long to be read whole: some of its files may be missing here.")
     if gate_error is not None:
         missing.append(f"Whether its files may be had could not be seen just now. {gate_error}")
     if served_error is not None:

@@ -14,7 +14,6 @@ from pydantic import SecretStr, ValidationError
 
 from moorage import (
     Allowance,
-    AuthFailed,
     BadAnswer,
     Gate,
     HttpResponse,
@@ -31,7 +30,7 @@ from moorage_huggingface.config import HUB, Settings, origin
 from moorage_huggingface.limits import Place
 from moorage_huggingface.mapping import worth_keeping
 from moorage_huggingface.memory import Memory
-from moorage_huggingface.problems import ADD_TOKEN, Refusal, hub_error
+from moorage_huggingface.problems import Refusal, hub_error, not_accepted
 from moorage_huggingface.query import DETAIL_FIELDS, GGUF_UP_TO, search_params
 from moorage_huggingface.wire import HubModel, TreeEntry, WhoAmI, Wire
 
@@ -41,6 +40,7 @@ REFUSED_NOTICE = (
 OTHER_WAYS = "A proxy is set on the Settings page, a mirror of the Hub on the Plugins page; `make demo` needs neither."
 MAX_TREE_PAGES = 50
 GATE_SECONDS = 6.0
+HANDED_OUT = ("x-linked-etag", "x-linked-size", "x-repo-commit")  # the Hub says them of a file that it gives
 _ID = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
 _NEXT = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
 W = TypeVar("W", bound=Wire)
@@ -57,7 +57,9 @@ class Hub:
         self._memory = memory
         self._settings: Settings = context.config
         self.endpoint: str = self._settings.hub_endpoint
-        self.notice: str | None = None
+        # A token refused a moment ago is not tried again with every call: that would cost two each time.
+        refused = memory.refused(self.endpoint, self._settings.token)
+        self.notice: str | None = REFUSED_NOTICE if refused else None
 
     @property
     def token(self) -> SecretStr | None:
@@ -72,12 +74,13 @@ class Hub:
         """One page, and the cursor of the next. A cursor is only ever a value: no address is taken from outside."""
         response = self._read("/api/models", search_params(query), "list of models")
         models = _entries(HubModel, response, "The Hub's list")
-        if len(models) > query.limit:  # a mirror that knows no limit, and so no pages either
-            return models[: query.limit], None
+        cut = len(models) > query.limit  # by us, since the mirror does not know `limit`
+        models = models[: query.limit]
         for model in models:
             if query.limit <= GGUF_UP_TO or "gguf" not in model.tags:  # else what makes a detail is not all there
                 self._memory.list_model(self.endpoint, self.token, model)
-        return models, _next_cursor(response)
+        # A cursor goes on behind what was sent, so what was cut off would never be seen: better an end than a hole.
+        return models, None if cut else _next_cursor(response)
 
     def model(self, id: str, revision: str | None) -> HubModel:
         """What the Hub says of a model; its `id` is the present one, whatever name it was asked for by."""
@@ -100,20 +103,23 @@ class Hub:
         except ValidationError as error:
             raise BadAnswer(f"The Hub's answer on {id} could not be read: {_first(error)}") from None
 
-    def tree(self, id: str, revision: str) -> tuple[TreeEntry, ...]:
-        """The files at a commit that are worth keeping, over all pages.
+    def tree(self, id: str, revision: str) -> tuple[tuple[TreeEntry, ...], bool]:
+        """The files at a commit that are worth keeping, over all pages, and whether that is the whole list.
 
         A commit does not change, so it is read once. Ask for it only where `model` was read with the present token:
         what is kept may be somebody's own.
         """
         kept = self._memory.tree(self.endpoint, id, revision)
         if kept is not None:
-            return kept
-        found = worth_keeping(self._whole_tree(id, revision))
-        self._memory.keep_tree(self.endpoint, id, revision, found)
-        return found
+            return kept, True
+        entries, whole = self._entries_at(id, revision)
+        found = worth_keeping(entries)
+        if whole:
+            self._memory.keep_tree(self.endpoint, id, revision, found)
+        return found, whole
 
-    def _whole_tree(self, id: str, revision: str) -> list[TreeEntry]:
+    def _entries_at(self, id: str, revision: str) -> tuple[list[TreeEntry], bool]:
+        """Up to MAX_TREE_PAGES pages, and whether no more follow."""
         path = f"/api/models/{id}/tree/{quote(revision, safe='')}"
         entries: list[TreeEntry] = []
         cursor: str | None = None
@@ -122,8 +128,8 @@ class Hub:
             entries += _entries(TreeEntry, response, f"The Hub's file list of {id}")
             cursor = _next_cursor(response)
             if cursor is None:
-                break
-        return entries
+                return entries, True
+        return entries, False
 
     def gate(self, model: HubModel, files: Sequence[TreeEntry]) -> tuple[Gate, RemoteError | None]:
         """Whether its files may be had, and why that cannot be said just now.
@@ -144,7 +150,7 @@ class Hub:
         except RedirectRefused as error:  # sent on to another origin
             # The Hub names the file that it hands out; a mirror that hands on to the Hub, or a page to sign in on the
             # way, has checked nothing.
-            given = any(name in error.headers for name in ("x-linked-etag", "x-linked-size"))
+            given = any(name in error.headers for name in HANDED_OUT)
             is_open = given and origin(error.location) != origin(HUB)
             return Gate(state="open" if is_open else "unknown", url=url), None
         except InvalidConfig:
@@ -160,20 +166,19 @@ class Hub:
 
     def who(self) -> WhoAmI | None:
         """Whose the token is; None without one. AuthFailed where it is not accepted."""
-        key = self.token
+        key = self._settings.token
         if key is None:
             return None
         response = self._get("/api/whoami-v2", (), key)
         if response.status == 401:
-            raise AuthFailed(
-                "Hugging Face does not accept the saved token.", hint=f"It may be mistyped or revoked. {ADD_TOKEN}"
-            )
+            raise not_accepted()
         if response.status >= 400:
             raise hub_error(
                 Refusal(response.status, response.headers, response.content, key),
                 "information on tokens",
                 self.endpoint,
             )
+        self._memory.accept(self.endpoint, key)
         try:
             return WhoAmI.model_validate(response.json())
         except ValidationError as error:
@@ -192,8 +197,12 @@ class Hub:
         if response.status == 401 and key is not None and not response.headers.get("x-error-code"):
             # A token that is not accepted breaks public reads too (huggingface_hub#1124): once more without it.
             again = self._get(path, params, None)
+            if again.status < 400:  # else it may be the Hub that has a problem, not the token
+                self._memory.refuse(self.endpoint, key)
             if again.status != 401:
                 self.notice, response, key = REFUSED_NOTICE, again, None
+        elif response.status == 401 and self.notice is not None and not response.headers.get("x-error-code"):
+            raise not_accepted()
         if response.status >= 400:
             raise hub_error(Refusal(response.status, response.headers, response.content, key), what, self.endpoint)
         return response
@@ -212,6 +221,9 @@ class Hub:
         self._memory.limits.check(place)
         try:
             answer = self._http.request(method, self.endpoint + path, params=params, key=key, timeout=timeout)
+        except RedirectRefused as error:
+            self._memory.limits.note(place, 302, error.headers)
+            raise
         except Unreachable as error:
             raise Unreachable(str(error), hint=f"{error.hint or ''} {OTHER_WAYS}".strip()) from error
         self._memory.limits.note(place, answer.status, answer.headers)

@@ -134,7 +134,8 @@ def ollama_name(id: str, files: Sequence[ModelFile]) -> str | None:
     if not labels or "/" not in id:
         return None
     usual = next((wanted for wanted in PULL_FIRST if wanted in labels), None)
-    # Else the smallest that is not cut to the bone; labels are in the order of their bits.
+    # Else the smallest that is not cut to the bone.
+    labels.sort(key=bits)
     label = usual or next((each for each in labels if bits(each) >= 4), labels[-1])
     return f"hf.co/{id}:{label}"
 

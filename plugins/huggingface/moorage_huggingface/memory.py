@@ -13,6 +13,8 @@ from moorage_huggingface.served import RouterLists
 from moorage_huggingface.wire import HubModel, TreeEntry
 
 LISTED = 500  # models
+REFUSED = 64  # tokens
+REFUSED_SECONDS = 60.0
 # A commit does not change, but who may read it, its gate and its providers do.
 LISTED_SECONDS = 300.0
 TREE_ENTRIES = 20_000  # of all trees together, some 10 MB
@@ -25,10 +27,21 @@ class Memory:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self.limits = Limits(monotonic)
         self.router = RouterLists(monotonic)
+        self._refused: Kept[tuple[str, str], bool] = Kept(REFUSED, REFUSED_SECONDS, monotonic)
         self._listed: Kept[tuple[str, str, str, str], HubModel] = Kept(LISTED, LISTED_SECONDS, monotonic)
         self._trees: Kept[tuple[str, str, str], tuple[TreeEntry, ...]] = Kept(
             TREE_ENTRIES, None, monotonic, weight=lambda tree: len(tree) + 1
         )
+
+    def refuse(self, endpoint: str, token: SecretStr) -> None:
+        """This hub does not accept `token`; remembered for a minute."""
+        self._refused.put((endpoint, holder(token)), True)
+
+    def accept(self, endpoint: str, token: SecretStr) -> None:
+        self._refused.forget((endpoint, holder(token)))
+
+    def refused(self, endpoint: str, token: SecretStr | None) -> bool:
+        return token is not None and self._refused.get((endpoint, holder(token))) is not None
 
     def list_model(self, endpoint: str, token: SecretStr | None, model: HubModel) -> None:
         """Remember an entry of a list that was read with `token`."""

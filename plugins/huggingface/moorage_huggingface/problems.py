@@ -147,7 +147,7 @@ def hub_error(refusal: Refusal, what: str, endpoint: str = HUB) -> RemoteError:
         case "EntryNotFound":
             return NotFound(f"{what} has no such file.", hint="Look at its files again; they may have changed.")
     if status == 401 and "Authorization header" in said:
-        return AuthFailed("Hugging Face does not accept the saved token.", hint=ADD_TOKEN)
+        return not_accepted()
     if status == 401 or refusal.headers.get("x-error-code") == "RepoNotFound":
         whom = "your account" if signed_in else "anyone without a token"
         more = "" if signed_in else f" {ADD_TOKEN}"
@@ -169,6 +169,12 @@ def hub_error(refusal: Refusal, what: str, endpoint: str = HUB) -> RemoteError:
 def gated_error(gate: Gate) -> Gated:
     """The gate's own words: the same as in a panel, a plan and a failed install."""
     return Gated(gate.message or "", url=gate.url, hint=gate.hint)
+
+
+def not_accepted() -> AuthFailed:
+    return AuthFailed(
+        "Hugging Face does not accept the saved token.", hint=f"It may be mistyped or revoked. {ADD_TOKEN}"
+    )
 
 
 def no_key() -> AuthFailed:

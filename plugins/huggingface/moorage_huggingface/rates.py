@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 3600.0  # seconds; no window of the Hub is longer than five minutes
-_RATE = re.compile(r'"([\w-]+)"\s*;\s*r\s*=\s*(\d{1,9})\s*;\s*t\s*=\s*(\d{1,9})')
-_SECONDS = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
-_POLICY = re.compile(r'"([\w-]+)"\s*;\s*q\s*=\s*(\d{1,9})\s*(?:;\s*w\s*=\s*(\d{1,9}))?')
+_RATE = re.compile(r'"([\w-]+)"\s*;\s*r\s*=\s*(\d{1,9})\s*;\s*t\s*=\s*(\d{1,9})', re.ASCII)
+_SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
+_POLICY = re.compile(r'"([\w-]+)"\s*;\s*q\s*=\s*(\d{1,9})\s*(?:;\s*w\s*=\s*(\d{1,9}))?', re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         until = parsedate_to_datetime(text)
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         left = (until - datetime.now(UTC)).total_seconds()
-    except (ValueError, OverflowError):  # anything may stand there
+    except (ValueError, OverflowError, TypeError, IndexError):  # anything may stand there
         return None
     return min(max(0.0, left), LONGEST_WAIT)
 

@@ -24,8 +24,13 @@ def _some(value: Any) -> Any:
     return _said(value) or None
 
 
+def _price(value: Any) -> Any:
+    return value if isinstance(value, int | float) and 0 <= value <= MOST else None
+
+
 Count = Annotated[int | None, BeforeValidator(_said)]
 Amount = Annotated[int | None, BeforeValidator(_some)]
+Price = Annotated[float | None, BeforeValidator(_price)]
 Size = Annotated[int, Field(ge=0, le=MOST)]
 
 
@@ -120,8 +125,8 @@ class TreeEntry(Wire):
 
 
 class Pricing(Wire):
-    input: float | None = None
-    output: float | None = None
+    input: Price = None
+    output: Price = None
 
 
 class RouterProvider(Wire):

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -73,6 +73,48 @@ def test_any_header_is_read(limit: str, policy: str, after: str) -> None:
         assert rate.resets_in >= 0
     seconds = retry_after({"retry-after": after})
     assert seconds is None or 0 <= seconds <= 3600
+
+
+DIGITS = "0123456789²½٣१Ⅷ九.-+e "
+ODD_DATES = st.builds(
+    "{}, {} {} {} {}:{}:{} {}".format,
+    st.sampled_from(["Mon", "Sun", "Xyz", ""]),
+    st.integers(-1, 10**9),
+    st.sampled_from(["Jan", "Dec", "Foo"]),
+    st.integers(-1, 10**22),
+    *[st.integers(-1, 100)] * 3,
+    st.one_of(st.sampled_from(["GMT", "+0000", "-0000", ""]), st.integers(-(10**22), 10**22).map("{:+05d}".format)),
+)
+ODD_WAITS = st.one_of(
+    st.text(DIGITS, max_size=20),
+    ODD_DATES,
+    st.sampled_from(["nan", "inf", "-inf", "1e999", "²", str(10**400), "9" * 5000, "1_000", "0x10", "."]),
+)
+
+
+@given(ODD_WAITS, ODD_WAITS)
+@example("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "²")
+@example("Fri, 31 Dec 9999 23:59:59 -2359", str(10**400))
+def test_no_wait_that_a_service_names_is_a_crash_or_for_ever(after: str, resets: str) -> None:
+    headers = {"retry-after": after, "ratelimit": f'"api";r=0;t={resets}', "ratelimit-policy": f'"api";q={resets}'}
+    seconds = retry_after(headers)
+    assert seconds is None or 0 <= seconds <= 3600
+    clock = Clock()
+    limits = Limits(clock)
+    limits.note(PLACE, 429, headers)
+    clock.now += 3600
+    limits.check(PLACE)
+
+
+def test_asking_whose_a_token_is_has_a_limit_of_its_own(asking: Asking, hub: FakeHub) -> None:
+    hub.whoami_quota = 1
+    here = asking.context(token="hf_good")
+    assert asking.plugin.check_key(here) is not None
+    for _ in range(2):
+        with pytest.raises(RateLimited):
+            asking.plugin.check_key(here)
+    assert len(hub.seen("GET", "/api/whoami-v2")) == 2
+    assert asking.search(token="hf_good").results
 
 
 def test_retry_after_may_be_a_date() -> None:
@@ -160,8 +202,8 @@ def test_files_have_a_limit_of_their_own(asking: Asking, hub: FakeHub, clock: Cl
         detail = asking.detail("acme/gated-granted", token="hf_good")
         assert (detail.gate.state, detail.partial) == ("unknown", True)
         assert "limit of 1 requests" in (detail.notice or "")
-    # The first was sent on to where the bytes are, and of that answer only its address reaches a plugin.
-    assert len(hub.seen("HEAD", ".*")) == 2
+    # The first was sent on to where the bytes are, and that answer says already that nothing is left.
+    assert len(hub.seen("HEAD", ".*")) == 1
     assert asking.search(token="hf_good").results
     clock.now += 300
     assert asking.detail("acme/gated-granted", token="hf_good").gate.state == "open"

@@ -109,6 +109,13 @@ def test_files_are_told_apart_and_in_order() -> None:
     ]
 
 
+def test_the_name_for_ollama_goes_by_bits_not_by_size() -> None:
+    """Sizes may lie, as those of an odd file do: what is cut to the bone stays out."""
+    assert mapping.ollama_name("a/m", files(("m-Q6_K.gguf", 1), ("m-Q5_K_M.gguf", 2), ("m-Q2_K.gguf", 3))) == (
+        "hf.co/a/m:Q5_K_M"
+    )
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
