@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.host.installs.story import until
 from tests.site import Site
 from tests.world import REAL, SERVED, World
 
@@ -124,6 +125,7 @@ def test_stop_ends_the_remote(page: Page, running: Site, world: World) -> None:
     agent = running.host.agents.create({"name": "A", "llm": {"type": "huggingface", "model": SERVED}})
     page.goto(f"/chat/new?agent={agent.id}")
     send(page, "Hello")
+    until(lambda: bool(world.router.seen("POST", "/v1/chat/completions")))  # a stop before that asks nobody at all
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".message-assistant .badge", has_text="Stopped")).to_be_visible()
     asked = world.router.seen("POST", "/v1/chat/completions")[-1]
