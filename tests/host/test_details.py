@@ -115,6 +115,7 @@ def test_those_who_wait_hear_of_the_error_too(details: Details, shelf: Shelf) ->
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(get, range(4))) == {"It is gone."}
+    assert len(shelf.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def judged(*choices: tuple[str | None, int, str]) -> Sequence[ModelFile]:
         ((("IQ2_M", 3, "fits"), ("IQ1_S", 1, "fits")), "IQ2_M"),
         ((("F16", 16, "too-big"), ("Q8_0", 8, "too-big")), "Q8_0"),
         ((("Q8_0", 8, "unknown"), ("Q4_K_M", 4, "unknown")), "Q4_K_M"),
-        (((None, 8, "unknown"), (None, 4, "unknown")), None),
+        ((("Q9_X", 8, "unknown"), ("Q9_Y", 4, "unknown")), "Q9_Y"),
     ],
 )
 def test_which_file_is_recommended(files: Any, taken: str | None) -> None:
